@@ -1,0 +1,5 @@
+import sys
+
+from virtlab.cli import main
+
+sys.exit(main())

@@ -1,0 +1,215 @@
+"""Guides: the learner's edition of each, and its release into the learner's workspace.
+
+For authors: `.venv/bin/python -m virtlab.guides execute 05-container-networks` runs notebooks/05-container-networks.ipynb
+for real, in a folder of its own, and writes its outputs back; the lab is finished afterwards in any case.
+A guide starts with `%load_ext virtlab.notebook`. Cells tagged `solution` are replaced in the learner's edition; a first
+line `# Your turn: …` in one becomes what the learner is asked.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from virtlab import paths
+from virtlab.errors import LabError
+
+TAGS = {"solution", "lang-en", "lang-zh", "raises-exception", "nbval-ignore-output", "nbval-check-output",
+        "nbval-raises-exception", "nbval-skip"}
+PROSE = {"lang-en", "lang-zh"}
+PROMPT = ("Work here, or in a terminal (*File → New → Terminal*). "
+          "`%lab hint` gives the next step, `%lab grade` looks at the result.")
+IMAGE = re.compile(r"""!\[[^\]]*\]\(([^)\s]+)|<img[^>]+src=["']([^"']+)""")
+RECORD = ".released.json"
+
+
+def read(source: Path) -> Any:
+    """A guide, with its tags looked at: a wrong tag would hand out the solution."""
+    try:
+        guide = nbformat.read(source, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise LabError(f"{source.name} is not a readable notebook: {str(error).splitlines()[0]}",
+                       do="Open it in JupyterLab and save it again, or take the last good version from git.") from None
+    for number, cell in enumerate(guide.cells, 1):
+        for problem in problems(cell):
+            raise LabError(f"{source.name}, cell {number}: {problem}", do="Correct the cell's tags; nothing was released.")
+    return guide
+
+
+def problems(cell: Any) -> Iterator[str]:
+    """What is wrong with a cell's tags."""
+    tags = cell.metadata.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        yield f"tags must be a list of words, not {tags!r}."
+        return
+    for tag in sorted(set(tags) - TAGS):
+        yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}."
+    if set(tags) >= PROSE:
+        yield "a cell cannot be tagged lang-en and lang-zh at once: leave both out to show it in every language."
+    if PROSE & set(tags) and cell.cell_type == "code":
+        yield "code is shared between languages: only prose may be tagged lang-en or lang-zh."
+
+
+def learners_edition(guide: Any, language: str = "en") -> Any:
+    """What the learner gets: no solutions, no outputs, prose in one language."""
+    edition = nbformat.v4.new_notebook(metadata=guide.metadata)
+    asked = False                                       # several solution cells in a row make one prompt
+    for cell in guide.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if PROSE & tags and f"lang-{language}" not in tags:
+            continue
+        if "solution" in tags:
+            if not asked:
+                edition.cells += prompt(cell)
+            asked = True
+            continue
+        asked = False
+        edition.cells.append(stripped(cell))
+    return edition
+
+
+def prompt(cell: Any) -> list[Any]:
+    """The question and an empty cell, in place of a solution."""
+    first = cell.source.strip().partition("\n")[0]
+    found = re.match(r"(?:#\s*)?your turn:?\s*(.+)", first, re.IGNORECASE)
+    said = f"**Your turn:** {found[1]}" if found else "**Your turn.**"
+    return [nbformat.v4.new_markdown_cell(f"{said}\n\n{PROMPT}", id=f"{cell.id}-ask"[-64:]),
+            nbformat.v4.new_code_cell(id=f"{cell.id}-do"[-64:])]
+
+
+def stripped(cell: Any) -> Any:
+    """A cell as it is before anybody ran it."""
+    fresh = nbformat.from_dict(cell)
+    fresh.metadata.pop("execution", None)
+    if fresh.cell_type == "code":
+        fresh.outputs, fresh.execution_count = [], None
+    return fresh
+
+
+def images(guide: Any) -> set[str]:
+    """The picture files a guide shows."""
+    prose = "\n".join(cell.source for cell in guide.cells if cell.cell_type == "markdown")
+    found = {a or b for a, b in IMAGE.findall(prose)}
+    return {name for name in found if not re.match(r"[a-z]+:", name)}
+
+
+@dataclass(frozen=True)
+class Released:
+    """What became of one guide: new, updated, kept (nothing to do) or beside (the learner's own stays)."""
+
+    slug: str
+    state: str
+    path: str
+
+
+def release(workspace: Path, slugs: list[str] | None = None, *, check: bool = False) -> list[Released]:
+    """Put the learners' editions into the workspace. What the learner changed is never overwritten."""
+    sources = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+    if slugs is not None:
+        sources = [source for source in sources if source.stem in slugs]
+    guides = {source.stem: read(source) for source in sources}      # all of them, before anything is written
+    pictures = {slug: pictures_of(slug, guide) for slug, guide in guides.items()}
+    record = _record(workspace)
+    done = []
+    for slug, guide in guides.items():
+        content = nbformat.writes(learners_edition(guide)).encode() + b"\n"
+        done.append(_place(workspace, slug, content, record, check=check))
+        for name, source in pictures[slug].items():
+            target = workspace / slug / name
+            if not check and (not target.exists() or target.read_bytes() != source.read_bytes()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+    if not check and any(one.state != "kept" for one in done):
+        _write(workspace / RECORD, json.dumps(record, indent=1, sort_keys=True).encode() + b"\n")
+    return done
+
+
+def pictures_of(slug: str, guide: Any) -> dict[str, Path]:
+    """The picture files, which must be there and stay inside the notebooks' folder."""
+    found = {name: (paths.NOTEBOOKS / name).resolve() for name in images(guide)}
+    for name, source in found.items():
+        if not source.is_file() or not source.is_relative_to(paths.NOTEBOOKS.resolve()):
+            raise LabError(f"{slug}.ipynb shows '{name}', and there is no such picture in notebooks/.",
+                           do="Add the picture below notebooks/images/, or correct its name in the guide.")
+    return found
+
+
+def _place(workspace: Path, slug: str, content: bytes, record: dict[str, str], *, check: bool) -> Released:
+    """Write one guide where nothing of the learner's is lost. `record`: what was released under which name."""
+    digest = hashlib.sha256(content).hexdigest()
+    names = [f"{slug}/{slug}.ipynb", f"{slug}/{slug}.new.ipynb"]
+    if (workspace / names[0]).exists() and digest in {record.get(name) for name in names}:
+        return Released(slug, "kept", names[0])
+    number = 1
+    while not _ours(workspace / names[0], record.get(names[0])):
+        names.pop(0)                                    # the learner worked in that one: it is theirs
+        number += 1
+        names.append(f"{slug}/{slug}.new-{number}.ipynb")
+    target = workspace / names[0]
+    state = "beside" if number > 1 else "updated" if target.exists() else "new"
+    record[names[0]] = digest
+    if not check:
+        _write(target, content)
+    return Released(slug, state, names[0])
+
+
+def _ours(path: Path, released: str | None) -> bool:
+    """Nobody has changed this file since it was released."""
+    return not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == released
+
+
+def _record(workspace: Path) -> dict[str, str]:
+    try:
+        record = json.loads((workspace / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}                                       # then every file there counts as the learner's own
+    return record if isinstance(record, dict) else {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it or nothing, even when killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`execute SLUG…` for authors, `release` for the jupyterlab role."""
+    parser = argparse.ArgumentParser(prog="python -m virtlab.guides", description=__doc__.partition("\n")[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("execute", help="run guides for real and store their outputs")
+    run.add_argument("slug", nargs="+")
+    put = verbs.add_parser("release", help="put the learners' editions into a workspace")
+    put.add_argument("--workspace", type=Path, required=True)
+    put.add_argument("--check", action="store_true", help="say what would change, change nothing")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.verb == "release":
+            done = release(chosen.workspace, check=chosen.check)
+            print(json.dumps([vars(one) for one in done]))          # noqa: T201
+            return 0
+        from virtlab.rehearsal import execute  # noqa: PLC0415  (brings nbclient)
+
+        for slug in chosen.slug:
+            source = paths.NOTEBOOKS / f"{slug}.ipynb"
+            if not source.is_file():
+                raise LabError(f"There is no guide notebooks/{slug}.ipynb.", do="`ls notebooks` names them.")
+            read(source)
+            execute(source)
+            print(f"{slug}: executed, outputs stored in notebooks/{slug}.ipynb")    # noqa: T201
+    except LabError as error:
+        print(f"{error}\n→ {error.do}", file=sys.stderr)            # noqa: T201
+        return int(error.exit)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

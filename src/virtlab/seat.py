@@ -1,0 +1,103 @@
+"""The one door to the machine under test. Everything is opened on first use: importing is most of what a command costs."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from virtlab import paths, settings
+from virtlab.errors import Unknown
+
+if TYPE_CHECKING:
+    import docker
+    import libvirt
+    import requests
+
+TIMEOUT = 3.0  # seconds for one answer over HTTP: a check must never hang
+DOCKER_TIMEOUT = 30  # seconds for one answer of the daemon; a check's own time limit is shorter
+
+
+class Seat:
+    """The machine under test: `docker`, `libvirt`, `http` and `host`."""
+
+    @cached_property
+    def docker(self) -> docker.DockerClient:
+        import docker
+
+        try:
+            return docker.from_env(timeout=DOCKER_TIMEOUT)
+        except docker.errors.DockerException as error:
+            raise _no_docker(error) from None
+
+    @cached_property
+    def libvirt(self) -> libvirt.virConnect:
+        import libvirt
+
+        libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr by itself otherwise
+        uri = settings.host().get("kvm_host", {}).get("uri", "qemu:///system")
+        try:
+            return libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise _no_libvirt(uri, str(error)) from None
+
+    @cached_property
+    def http(self) -> requests.Session:
+        return _session()
+
+    @cached_property
+    def host(self) -> Any:
+        import testinfra
+
+        return testinfra.get_host("local://")
+
+
+def _no_docker(error: Exception) -> Unknown:
+    where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
+    reason = str(error)
+    if "Permission denied" in reason:
+        return Unknown(
+            f"I cannot reach the Docker daemon (permission denied on {where}).",
+            do="Run `newgrp docker` in this terminal; if that is refused, `./lab up --only docker_engine`.",
+        )
+    if "No such file" in reason or "Connection refused" in reason:
+        return Unknown(
+            f"I cannot reach the Docker daemon (nothing answers at {where}).",
+            do="Run `./lab up --only docker_engine`.",
+        )
+    return Unknown(f"I cannot reach the Docker daemon at {where}: {reason}.", do="Run `./lab doctor`.")
+
+
+def _no_libvirt(uri: str, reason: str) -> Unknown:
+    if "Permission denied" in reason or "authentication" in reason:
+        return Unknown(
+            f"I cannot reach libvirt at {uri} (permission denied).",
+            do="Run `newgrp libvirt` in this terminal; if that is refused, `./lab up --only kvm_host`.",
+        )
+    return Unknown(f"I cannot reach libvirt at {uri}: {reason}.", do="Run `./lab up --only kvm_host`.")
+
+
+def _session() -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        """The system's certificate authorities and the lab's own; a time limit for who forgets one."""
+
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            context = ssl.create_default_context()
+            if paths.CA.exists():
+                context.load_verify_locations(paths.CA)
+            super().init_poolmanager(*args, ssl_context=context, **kwargs)  # type: ignore[no-untyped-call]
+
+        def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+            if kwargs.get("timeout") is None:
+                kwargs["timeout"] = TIMEOUT
+            return super().send(request, *args, **kwargs)
+
+    session = requests.Session()
+    session.trust_env = False  # everything asked here is on this machine: no proxy, no .netrc
+    session.mount("https://", Adapter())
+    session.mount("http://", Adapter())
+    return session
