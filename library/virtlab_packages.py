@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: virtlab_packages
 short_description: Install Debian packages and keep a record of what was new
 description:
   - Asks dpkg first, so a converged machine costs a fraction of a second instead of apt's two.
   - Repairs an interrupted dpkg run, waits for other package managers, refreshes a missing or old index.
-  - Writes down every package that was not there before, dependencies included, so that it can be purged again.
+  - Writes down every package that was not there before, dependencies included, for a later purge.
 options:
   name:
     description: Packages. With C(state=absent) and no name, everything in the record.
@@ -44,15 +53,6 @@ packages:
   elements: str
   returned: always
 """
-
-import os  # noqa: E402
-import re  # noqa: E402
-import subprocess  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import NoReturn  # noqa: E402
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 LISTS = Path("/var/lib/apt/lists")
 APT = ["apt-get", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef",
@@ -129,9 +129,9 @@ def install(module: AnsibleModule, missing: list[str], record: Path) -> set[str]
         new = plan[0] if plan else set(missing)
         if plan and plan[1]:
             module.fail_json(
-                msg=f"Installing {' '.join(missing)} would remove {' '.join(sorted(plan[1]))}, which this machine "
-                    "already has. Nothing was changed. Remove or replace these yourself if you agree, then run "
-                    "this again.")
+                msg=f"Installing {' '.join(missing)} would remove {' '.join(sorted(plan[1]))}, which this "
+                    "machine already has. Nothing was changed. Remove or replace these yourself if you agree, then "
+                    "run this again.")
         if plan:        # written before the work: a killed run must not lose it
             write_record(record, {*read_record(record), *new})
         result = run(*APT, *wanted)
@@ -155,8 +155,8 @@ def purge(module: AnsibleModule, names: list[str], record: Path) -> set[str]:
         others = plan[1] - recorded if plan else set()
         if others:
             module.fail_json(
-                msg=f"Purging what the kit installed would take {' '.join(sorted(others))} along, which somebody "
-                    "else installed. Nothing was removed. Remove these first, or keep the packages.")
+                msg=f"Purging what the kit installed would take {' '.join(sorted(others))} along, which "
+                    "somebody else installed. Nothing was removed. Remove these first, or keep the packages.")
         result = run(*APT, "purge", *sorted(there))
         if result.returncode:
             give_up(module, f"Purging {' '.join(sorted(there))}", result)
@@ -190,8 +190,8 @@ def main() -> None:
         module.exit_json(changed=True, packages=sorted(install(module, missing, record)))
     except subprocess.TimeoutExpired as late:
         module.fail_json(
-            msg=f"`{' '.join(late.cmd[:8])} …` did not end within {LIMIT // 60} minutes. Look for another package "
-                "manager that holds the lock (`ps aux | grep -E 'apt|dpkg'`), then run this again.")
+            msg=f"`{' '.join(late.cmd[:8])} …` did not end within {LIMIT // 60} minutes. Look for another "
+                "package manager that holds the lock (`ps aux | grep -E 'apt|dpkg'`), then run this again.")
 
 
 if __name__ == "__main__":
