@@ -21,10 +21,12 @@ class LabError(Exception):
 
     exit = Exit.USAGE
 
-    def __init__(self, message: str, *, do: str = "") -> None:
+    def __init__(self, message: str, *, do: str = "", exit: Exit | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.do = do
+        if exit is not None:
+            self.exit = exit
 
     def as_dict(self) -> dict[str, object]:
         return {"message": self.message, "do": self.do, "exit": int(self.exit)}

@@ -1,0 +1,144 @@
+"""What a learner has done: what passed and when, hints taken, help had. SQLite, so that it survives crashes."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtlab import paths
+from virtlab.checks import Result
+from virtlab.errors import MachineError
+from virtlab.state import now
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE labs (lab TEXT PRIMARY KEY, started TEXT, starts INTEGER NOT NULL DEFAULT 0, finished TEXT);
+CREATE TABLE checks (lab TEXT, id TEXT, task TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL, first_passed TEXT,
+                     PRIMARY KEY (lab, id));
+CREATE TABLE hints (lab TEXT, task TEXT, shown INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (lab, task));
+CREATE TABLE solved (lab TEXT, task TEXT, at TEXT NOT NULL, PRIMARY KEY (lab, task));
+"""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How a check stood when it was last looked at."""
+
+    id: str
+    task: str
+    state: str
+    at: str
+    first_passed: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A lab's progress."""
+
+    started: str | None = None
+    starts: int = 0
+    finished: str | None = None
+    checks: tuple[Passed, ...] = ()
+    hints: tuple[tuple[str, int], ...] = ()  # task, how many were shown
+    solved: tuple[str, ...] = ()  # tasks that `lab solve` did
+
+    @property
+    def passed(self) -> int:
+        """Checks that passed at some time: finishing a lab takes nothing away."""
+        return sum(one.first_passed is not None for one in self.checks)
+
+
+def file() -> Path:
+    return paths.data() / "progress.sqlite3"
+
+
+@contextlib.contextmanager
+def _open() -> Iterator[sqlite3.Connection]:
+    path = file()
+    try:
+        paths.private(path.parent)
+        with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may take the last entry, never the file
+            db.execute("BEGIN IMMEDIATE")
+            _migrate(db)
+            yield db
+            db.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
+        raise MachineError(
+            f"I cannot keep your progress in {path}: {error}.",
+            do="Make room on the disk or mend the folder's permissions; if the file is damaged, move it away.",
+        ) from None
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise MachineError(
+            f"{file()} was written by a newer virtlab (format {version}, this one knows {VERSION}).",
+            do="Use that newer virtlab.",
+        )
+    if version < 1:
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def started(lab: str) -> None:
+    with _open() as db:
+        db.execute(
+            "INSERT INTO labs (lab, started, starts) VALUES (?, ?, 1) "
+            "ON CONFLICT DO UPDATE SET started = excluded.started, starts = starts + 1, finished = NULL",
+            (lab, now()),
+        )
+
+
+def finished(lab: str) -> None:
+    with _open() as db:
+        db.execute("UPDATE labs SET finished = ? WHERE lab = ?", (now(), lab))
+
+
+def graded(lab: str, results: Iterable[Result]) -> None:
+    """Note how each check stands. The first time it passed stays."""
+    at = now()
+    with _open() as db:
+        db.executemany(
+            "INSERT INTO checks (lab, id, task, state, at, first_passed) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET task = excluded.task, state = excluded.state, at = excluded.at, "
+            "first_passed = coalesce(first_passed, excluded.first_passed)",
+            [(lab, one.id, one.task, str(one.state), at, at if one.state == "pass" else None) for one in results],
+        )
+
+
+def hinted(lab: str, task: str, available: int) -> int:
+    """Take the next hint; its number, from 1. The last one stays the last."""
+    with _open() as db:
+        row = db.execute("SELECT shown FROM hints WHERE lab = ? AND task = ?", (lab, task)).fetchone()
+        shown = min((row[0] if row else 0) + 1, available)
+        db.execute(
+            "INSERT INTO hints (lab, task, shown, at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET shown = excluded.shown, at = excluded.at",
+            (lab, task, shown, now()),
+        )
+        return shown
+
+
+def helped(lab: str, tasks: Iterable[str]) -> None:
+    with _open() as db:
+        db.executemany("INSERT OR IGNORE INTO solved (lab, task, at) VALUES (?, ?, ?)", [(lab, one, now()) for one in tasks])
+
+
+def read(lab: str) -> Record:
+    if not file().exists():
+        return Record()
+    with _open() as db:
+        row = db.execute("SELECT started, starts, finished FROM labs WHERE lab = ?", (lab,)).fetchone()
+        checks = db.execute(
+            "SELECT id, task, state, at, first_passed FROM checks WHERE lab = ? ORDER BY rowid", (lab,)
+        ).fetchall()
+        hints = db.execute("SELECT task, shown FROM hints WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
+        solved = db.execute("SELECT task FROM solved WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
+    return Record(*(row or (None, 0, None)), tuple(Passed(*one) for one in checks), tuple(hints), tuple(one[0] for one in solved))
