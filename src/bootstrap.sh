@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The first use of `lab`, sourced by it: Debian packages, .venv, the locked requirements, the Ansible collections.
-# Killed anywhere and run again it ends well: .venv/.complete is written last, and a .venv without it is made anew.
+# Killed anywhere and run again it ends well: a .venv that still holds .incomplete is made anew.
 
 log=$(mktemp /tmp/virtlab-setup.XXXXXX)
 
@@ -68,11 +68,13 @@ install_packages() {
             "${root[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
     fi
     step "reading the package lists" "Is the network up? $by_hand" "${root[@]}" "${apt[@]}" update
-    step "installing Debian packages: ${missing[*]}" "$by_hand" \
-        "${root[@]}" "${apt[@]}" install --no-install-recommends "${missing[@]}"
-    # For `lab down --purge`, which takes back only what was not here before.
+    # `lab down --purge` takes back only what was not here before: the new ones are written down first.
+    local wants=(install --no-install-recommends "${missing[@]}")
     "${root[@]}" install -d -m 0755 /var/lib/virtlab
-    printf '%s\n' "${missing[@]}" | "${root[@]}" tee -a /var/lib/virtlab/packages >/dev/null
+    "${apt[@]}" -s "${wants[@]}" 2>/dev/null | awk '$1 == "Inst" && $3 !~ /^\[/ { print $2 }' |
+        "${root[@]}" tee -a /var/lib/virtlab/installed-packages >/dev/null || true
+    step "installing Debian packages: ${missing[*]}" "$by_hand" \
+        "${root[@]}" "${apt[@]}" "${wants[@]}"
 }
 
 follow_pip() {                                          # uv does not read pip's configuration: tell it
@@ -121,12 +123,20 @@ make_venv() {
         "Run this once as its owner: sudo -u $(stat -c %U "$here") $here/lab --version"
     unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-    # Newer locks over a whole .venv are installed on top; half a one, or one for another Python or folder, goes.
-    if [ "$(cut -d' ' -f3- "$venv/.complete" 2>/dev/null)" != "$(wanted | cut -d' ' -f3-)" ]; then rm -rf "$venv"; fi
-    rm -f "$venv/.complete"
-    if [ ! -d "$venv" ]; then
-        step "making .venv with $("$python" --version 2>&1)" "Is the disk full? See: df -h $here" "$python" -m venv "$venv"
+    # Half a .venv, or one for another Python or folder, goes; over a whole one newer locks are installed on top.
+    if [ -e "$venv/.incomplete" ] || { [ -e "$venv/.complete" ] &&
+        [ "$(cut -d' ' -f3- "$venv/.complete")" != "$(wanted | cut -d' ' -f3-)" ]; }; then
+        rm -rf "$venv"
+    elif [ -d "$venv" ] && ! "$venv/bin/python" -m pip --version >>"$log" 2>&1; then
+        stop "$venv was made by something else, and has no pip." "Move it away, then run this again."
     fi
+    if [ ! -d "$venv" ]; then
+        mkdir "$venv" && touch "$venv/.incomplete"
+        step "making .venv with $("$python" --version 2>&1)" "Is the disk full? See: df -h $here" "$python" -m venv "$venv"
+    else
+        touch "$venv/.incomplete"
+    fi
+    rm -f "$venv/.complete"
     step "installing uv" "$network" "$venv/bin/python" -m pip install --require-hashes -r "$here/requirements-uv.txt"
     follow_pip
     step "installing the locked Python packages" "$network" "$venv/bin/uv" pip install --python "$venv/bin/python" \
@@ -136,7 +146,9 @@ make_venv() {
         "$here/src"
     ln -sfn ../../lab "$venv/bin/lab"
     "$venv/bin/python" -m compileall -q "$here/src" >>"$log" 2>&1 || true
-    wanted >"$venv/.complete.new" && mv "$venv/.complete.new" "$venv/.complete"
+    wanted >"$venv/.complete.new"
+    rm "$venv/.incomplete"
+    mv "$venv/.complete.new" "$venv/.complete"
     printf 'lab: ready in %s s. Bytecode, packages and collections are in %s.\n' "$((SECONDS - began))" "$venv" >&2
 }
 

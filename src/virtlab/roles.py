@@ -50,7 +50,9 @@ def parse(settings: Sequence[str]) -> Mapping[str, Any]:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise UsageError(f"'{setting}' is not of the form name=value.", do="For example: --set wordpress_port=8081")
+            raise UsageError(
+                f"'{setting}' is not of the form name=value.", do="For example: --set wordpress_port=8081"
+            )
         if name not in known:
             raise UsageError(
                 f"No role has a variable '{name}'.{_nearest(name, known)}",
