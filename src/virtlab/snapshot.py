@@ -126,6 +126,7 @@ DOCKERS_RULES = re.compile(
     r"\bbr-[0-9a-f]{12}\b|^(:|-A )DOCKER(-ISOLATION-STAGE-\d|-FORWARD|-BRIDGE|-CT|-INTERNAL)?\b(?!-USER)"
     r"|^-A POSTROUTING -s (\S+)/32 -d \2/32 "
 )
+COUNTERS = re.compile(r" *\[\d+:\d+\]| packets \d+ bytes \d+")
 DOCKERS_MOUNTS = re.compile(r"^/(var/lib/docker|run/docker|var/run/docker)/")
 
 
@@ -139,14 +140,14 @@ def _firewall() -> Iterable[str]:
                 if line.startswith("*"):
                     table = f"{command.removesuffix('-save')} {line[1:]}"
                 elif line.startswith((":", "-A")) and not DOCKERS_RULES.search(line):
-                    yield f"{table}: {re.sub(r' *\[\d+:\d+\]', '', line)}"
+                    yield f"{table}: {COUNTERS.sub('', line)}"
     if shutil.which("nft"):
         place = ""
         for line in _output("nft", "list", "ruleset").splitlines():
             if line.startswith("table "):
                 place = line.rstrip(" {")
             elif place.startswith("table ") and " nat" not in place and " filter" not in place and line.strip(" }"):
-                yield f"{place}: {re.sub(r'counter packets \d+ bytes \d+', 'counter', line.strip())}"
+                yield f"{place}: {COUNTERS.sub('', line.strip())}"
 
 
 def _mounts() -> Iterable[str]:

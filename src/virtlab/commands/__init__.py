@@ -1,0 +1,1 @@
+"""One module a verb: `configure(parser)` and `run(options) -> render.Result`."""

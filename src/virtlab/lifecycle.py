@@ -1,0 +1,335 @@
+"""The verbs of a lab. Each can be repeated, and picks up what a crash left behind. They return values; nobody prints here."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from virtlab import catalogue, checks, needs, paths, progress, state, sweep
+from virtlab.catalogue import Lab, Task, Text
+from virtlab.checks import Result
+from virtlab.errors import Exit, LabError, PlaybookError, UsageError
+from virtlab.seat import Seat
+from virtlab.state import State
+
+OnEvent = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Started:
+    lab: Lab
+    already: bool  # it had been started before; it was brought up to date
+    changed: int
+    seconds: float
+    log: Path
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "already": self.already, "changed": self.changed, "seconds": round(self.seconds, 2),
+            "ports": dict(self.lab.ports), "work": str(self.lab.work), "log": str(self.log), "notes": list(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grade:
+    lab: Lab
+    results: tuple[Result, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> int:
+        return sum(one.state == "pass" for one in self.results)
+
+    @property
+    def total(self) -> int:
+        return len(self.results)
+
+    @property
+    def exit(self) -> Exit:
+        """Not being able to tell comes first: it says nothing about the learner."""
+        states = {str(one.state) for one in self.results}
+        return Exit.MACHINE if "unknown" in states else Exit.FAILED if "fail" in states else Exit.OK
+
+    def first_unsolved(self) -> Task | None:
+        return next((task for task in self.lab.tasks if not self.is_solved(task)), None)
+
+    def is_solved(self, task: Task) -> bool:
+        return all(one.state == "pass" for one in self.results if one.task == task.id)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "passed": self.passed, "total": self.total, "seconds": round(self.seconds, 3),
+            "results": [one.as_dict() for one in self.results], "notes": list(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hint:
+    lab: Lab
+    task: Task | None  # None: everything is solved
+    text: Text | None = None
+    number: int = 0
+    of: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "task": self.task.id if self.task else None, "hint": self.text, "number": self.number,
+            "of": self.of,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Solved:
+    lab: Lab
+    task: Task | None  # None: all of them
+    changed: int
+    seconds: float
+    log: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "task": self.task.id if self.task else None, "changed": self.changed,
+            "seconds": round(self.seconds, 2), "log": str(self.log),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finished:
+    lab: Lab
+    removed: tuple[str, ...]  # what of the lab's was still there after finish.yml
+    left: tuple[str, ...]  # what appeared meanwhile and is not the lab's
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "removed": list(self.removed), "left": list(self.left),
+            "seconds": round(self.seconds, 2), "notes": list(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Status:
+    lab: Lab
+    phase: str
+    since: str
+    total: int
+    record: progress.Record = field(default_factory=progress.Record)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lab": self.lab.slug, "phase": self.phase, "since": self.since, "passed": self.record.passed,
+            "total": self.total, **asdict(self.record),
+        }  # fmt: skip
+
+
+def open_lab(wanted: str) -> Lab:
+    """The lab, with the ports it was started on."""
+    lab = catalogue.find(wanted)
+    begun = state.read(lab.slug)
+    moved = {name: port for name, port in begun.ports.items() if name in lab.ports}
+    return lab.with_ports(moved) if begun.is_begun and moved else lab
+
+
+def _begun(lab: Lab) -> None:
+    """Grading or solving makes sense only for a lab that was started."""
+    phase = state.read(lab.slug).phase
+    if phase == "started":
+        return
+    if phase in ("starting", "finishing"):
+        raise UsageError(
+            f"Lab {lab.slug} did not get to the end of its {phase.replace('ing', '')}.",
+            do=f"`lab {phase.replace('ing', '')} {lab.number}` picks up where it stopped.",
+        )
+    raise UsageError(f"Lab {lab.slug} is not started.", do=f"Run `lab start {lab.number}`.")
+
+
+def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEvent | None = None) -> Started:
+    """Prepare a lab. A second start brings it up to date and changes nothing the learner did."""
+    lab = catalogue.find(wanted)
+    with state.locked(lab.slug, "start"):
+        begun = state.read(lab.slug)
+        already = begun.phase == "started"
+        if begun.phase == "finishing":
+            raise UsageError(
+                f"Lab {lab.slug} is half finished.", do=f"Run `lab finish {lab.number}` to the end, then start it."
+            )
+        known = {name: port for name, port in begun.ports.items() if name in lab.ports} if begun.is_begun else {}
+        if already and any(known.get(name) != port for name, port in (ports or {}).items()):
+            raise UsageError(
+                f"Lab {lab.slug} is started; its ports stay until it is finished.",
+                do=f"Run `lab finish {lab.number}`, then `lab start {lab.number} --port …`.",
+            )
+        lab = lab.with_ports({**known, **(ports or {})})
+        seat = Seat()
+        notes: list[str] = []
+        if not already:
+            needs.check(lab, seat)
+            if not begun.is_begun:
+                begun, notes = _first(lab, seat, begun)
+            begun.phase, begun.ports = "starting", dict(lab.ports)
+            state.write(lab.slug, begun)
+        _folders(lab)
+        result = _play(lab, "start", on_event=on_event)
+        if not already:
+            begun.phase, begun.since = "started", state.now()
+            state.write(lab.slug, begun)
+            progress.started(lab.slug)
+        return Started(lab, already, result.changed, result.seconds, result.log, tuple(notes))
+
+
+def _first(lab: Lab, seat: Seat, last: State) -> tuple[State, list[str]]:
+    """Remember what is on the machine, so that finishing never takes what was there before."""
+    found = sweep.things(seat, lab)
+    old = {thing.key for thing in sweep.belongings(lab, found, None if last.before is None else set(last.before))}
+    before = [thing for thing in found if thing.key not in old]
+    theirs = [str(thing) for thing in before if thing.name.startswith(f"{lab.prefix}-")]
+    notes = [f"{name} was here before the lab and is left alone, at the finish too." for name in theirs]
+    return State(before=[thing.key for thing in before]), notes
+
+
+def _folders(lab: Lab) -> None:
+    """The lab's private folder, and the learner's with the guide in it."""
+    try:
+        paths.private(lab.data)
+        lab.work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise state.cannot_write(error) from None
+    if lab.notebook.exists() and not (lab.work / lab.notebook.name).exists():
+        from virtlab import guides
+
+        guides.release(paths.workspace(), [lab.slug])
+
+
+def _play(lab: Lab, verb: str, *, tags: tuple[str, ...] = (), on_event: OnEvent | None = None) -> Any:
+    from virtlab import playbooks
+
+    return playbooks.run(
+        lab.folder / f"{verb}.yml", variables={"lab": lab.variables()}, tags=tags, on_event=on_event,
+        log=f"{verb}-{lab.slug}",
+    )  # fmt: skip
+
+
+def grade(wanted: str, *, seat: Seat | None = None) -> Grade:
+    """Look at every outcome. Nothing is changed but the learner's progress."""
+    began = time.perf_counter()
+    lab = open_lab(wanted)
+    _begun(lab)
+    results = checks.run(lab.checks, seat or Seat(), lab)
+    notes = []
+    try:
+        progress.graded(lab.slug, results)
+    except LabError as error:  # the verdict is worth having even when it cannot be kept
+        notes.append(f"{error.message} {error.do}")
+    return Grade(lab, tuple(results), time.perf_counter() - began, tuple(notes))
+
+
+def hint(wanted: str, task: str | None = None) -> Hint:
+    """The next hint of a task, or of the first one that is not solved."""
+    lab = open_lab(wanted)
+    if task is not None:
+        chosen: Task | None = lab.task(task)
+    else:
+        _begun(lab)
+        chosen = grade(lab.slug).first_unsolved()
+    if chosen is None:
+        return Hint(lab, None)
+    if not chosen.hints:
+        return Hint(lab, chosen)
+    number = progress.hinted(lab.slug, chosen.id, len(chosen.hints))
+    return Hint(lab, chosen, chosen.hints[number - 1], number, len(chosen.hints))
+
+
+def solve(wanted: str, *, task: str | None = None, on_event: OnEvent | None = None) -> Solved:
+    """Do it for the learner: all of it, or one task."""
+    lab = open_lab(wanted)
+    chosen = lab.task(task) if task is not None else None
+    with state.locked(lab.slug, "solve"):
+        _begun(lab)
+        result = _play(lab, "solve", tags=(chosen.id,) if chosen else (), on_event=on_event)
+        progress.helped(lab.slug, [chosen.id] if chosen else [one.id for one in lab.tasks])
+    return Solved(lab, chosen, result.changed, result.seconds, result.log)
+
+
+def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
+    """Put the machine back: finish.yml, then whatever else belongs to the lab. The learner's files stay."""
+    began = time.perf_counter()
+    lab = open_lab(wanted)
+    with state.locked(lab.slug, "finish"):
+        begun = state.read(lab.slug)
+        before = None if begun.before is None else set(begun.before)
+        if begun.is_begun:
+            begun.phase = "finishing"
+            state.write(lab.slug, begun)
+        seat = Seat()
+        failure: PlaybookError | None = None
+        try:
+            _folders_for_finish(lab)
+            _play(lab, "finish", on_event=on_event)
+        except PlaybookError as error:  # what can be removed still is
+            failure = error
+        gone, left, notes = _sweep(lab, seat, before)
+        if failure:
+            raise failure
+        shutil.rmtree(lab.data, ignore_errors=True)
+        if begun.is_begun:
+            begun.phase, begun.since, begun.ports = "finished", state.now(), {}
+            state.write(lab.slug, begun)
+            progress.finished(lab.slug)
+        return Finished(lab, tuple(gone), tuple(left), time.perf_counter() - began, tuple(notes))
+
+
+def _folders_for_finish(lab: Lab) -> None:
+    try:
+        paths.private(lab.data)
+    except OSError as error:
+        raise state.cannot_write(error) from None
+
+
+def _sweep(lab: Lab, seat: Seat, before: set[str] | None) -> tuple[list[str], list[str], list[str]]:
+    """Remove what belongs to the lab; name what appeared meanwhile, and what only looks like the lab's."""
+    found = sweep.things(seat, lab)
+    gone = sweep.belongings(lab, found, before)
+    sweep.remove(seat, gone, found)
+    names = sorted({str(thing) for thing in gone})
+    kept = [thing for thing in found if thing not in gone]
+    if before is None:
+        mine = [str(thing) for thing in kept if thing.name.startswith(f"{lab.prefix}-")]
+        return names, [], [f"{name} was not made by this lab, which was never started: it is left alone." for name in mine]
+    if all(thing.key in before for thing in kept):
+        return names, [], []
+    prefixes = [other.prefix for other in catalogue.every() if isinstance(other, Lab) and other.slug != lab.slug]
+    return names, sorted({str(thing) for thing in sweep.others(lab, kept, before, prefixes)}), []
+
+
+def reset(wanted: str, *, on_event: OnEvent | None = None) -> tuple[Finished, Started]:
+    """Finish, then start afresh on the same ports."""
+    lab = open_lab(wanted)
+    moved = dict(lab.ports) if state.read(lab.slug).is_begun else None
+    done = finish(lab.slug, on_event=on_event)
+    return done, start(lab.slug, ports=moved, on_event=on_event)
+
+
+def status(wanted: str | None = None) -> list[Status]:
+    """How far the learner is, in one lab or in all that were ever started."""
+    if wanted is not None:
+        return [_status(open_lab(wanted))]
+    found = [_status(lab) for lab in catalogue.every() if isinstance(lab, Lab)]
+    return [one for one in found if one.phase != "new" or one.record.starts]
+
+
+def _status(lab: Lab) -> Status:
+    begun = state.read(lab.slug)
+    try:
+        total = len(lab.checks)
+    except LabError:
+        total = 0  # its checks are broken, which `lab grade` will say
+    return Status(lab, begun.phase, begun.since, total, progress.read(lab.slug))
+
+

@@ -1,0 +1,200 @@
+"""Values as text. Plain when nobody watches; on a terminal with colour, but never by colour alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from virtlab.errors import Exit, LabError
+
+if TYPE_CHECKING:
+    from virtlab.catalogue import Broken, Lab
+    from virtlab.lifecycle import Finished, Grade, Hint, Solved, Started, Status
+
+COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2", "strong": "1"}
+MARKS = {"pass": ("✔", "good"), "fail": ("✘", "bad"), "unknown": ("?", "odd")}
+
+
+class Style:
+    """How this terminal wants its text."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stdout
+        self.is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.has_colour = self.is_terminal and not os.environ.get("NO_COLOR")
+        self.has_marks = self.is_terminal and "utf" in (stream.encoding or "").lower()
+
+    def paint(self, text: str, colour: str) -> str:
+        return f"\033[{COLOURS[colour]}m{text}\033[0m" if self.has_colour else text
+
+    def mark(self, state: str) -> str:
+        """A verdict as a word, with its shape on a terminal."""
+        shape, colour = MARKS[state]
+        return self.paint(f"{shape} {state}" if self.has_marks else state, colour)
+
+
+Draw = Callable[[Style], str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command returns: rendered once, as text or as JSON."""
+
+    data: Any
+    text: str | Draw
+    exit: Exit = Exit.OK
+
+    def draw(self, style: Style) -> str:
+        return self.text if isinstance(self.text, str) else self.text(style)
+
+
+def width(text: str) -> int:
+    """Columns on a terminal: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def table(rows: Iterable[Sequence[str]], style: Style, head: Sequence[str] = ()) -> str:
+    body = [list(row) for row in rows]
+    if head:
+        body.insert(0, [name.upper() for name in head])
+    if not body:
+        return ""
+    widths = [max(width(row[column]) for row in body) for column in range(len(body[0]))]
+    lines = ["  ".join(c + " " * (w - width(c)) for c, w in zip(row, widths, strict=True)).rstrip() for row in body]
+    if head:
+        lines[0] = style.paint(lines[0], "strong")
+    return "\n".join(lines)
+
+
+def indent(text: str, by: int) -> str:
+    return "\n".join(" " * by + line for line in text.splitlines())
+
+
+def error(problem: LabError, style: Style) -> str:
+    said = f"{style.paint('Error:', 'bad')} {problem.message}"
+    return f"{said}\n{style.paint('What to do:', 'strong')} {problem.do}" if problem.do else said
+
+
+def labs(every: Sequence[Lab | Broken], passed: dict[str, str], style: Style) -> str:
+    from virtlab.catalogue import Broken
+
+    rows = [
+        (lab.slug, "-", "-", f"cannot be used: {lab.error.message}")
+        if isinstance(lab, Broken)
+        else (lab.slug, f"{lab.minutes} min", passed.get(lab.slug, ""), str(lab.title))
+        for lab in every
+    ]
+    if not rows:
+        return "There are no labs here."
+    return table(rows, style, ("lab", "takes", "passed", "title"))
+
+
+def lab(one: Lab, style: Style) -> str:
+    needs = one.needs
+    wants = [
+        *(["Docker"] if needs.docker else []), *(["libvirt"] if needs.libvirt else []),
+        *([f"{needs.memory_mb} MiB memory"] if needs.memory_mb else []),
+        *([f"{needs.disk_mb} MiB disk"] if needs.disk_mb else []),
+        *([f"images {', '.join(needs.images)}"] if needs.images else []),
+    ]  # fmt: skip
+    ports = ", ".join(f"{name}={port}" for name, port in one.ports.items())
+    facts = [
+        ("takes", f"about {one.minutes} minutes"), ("needs", ", ".join(wants)), ("ports", ports),
+        ("names", f"{one.prefix}-…"), ("folder", str(one.work)),
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            f"{style.paint(one.slug, 'strong')}  {one.title}",
+            str(one.summary),
+            "",
+            table([fact for fact in facts if fact[1]], style),
+            "",
+            style.paint("Tasks", "strong"),
+            *(f"  {number}. {task.title}  ({task.id})" for number, task in enumerate(one.tasks, 1)),
+        ]
+    )
+
+
+def started(done: Started, style: Style) -> str:
+    if done.already:
+        said = "was started already; " + ("nothing to change." if not done.changed else f"{done.changed} things mended.")
+    else:
+        said = f"is ready ({done.seconds:.1f} s)."
+    lines = [f"{style.paint(done.lab.slug, 'strong')} {said}", *done.notes, f"Your folder: {done.lab.work}"]
+    if done.lab.ports:
+        lines.append("Ports: " + ", ".join(f"{name}={port}" for name, port in done.lab.ports.items()))
+    return "\n".join([*lines, f"Next: work on the tasks, then `lab grade {done.lab.number}`."])
+
+
+def grade(done: Grade, style: Style) -> str:
+    lines = []
+    for number, task in enumerate(done.lab.tasks, 1):
+        lines.append(style.paint(f"{number}. {task.title}", "strong"))
+        for one in (one for one in done.results if one.task == task.id):
+            lines.append(f"   {style.mark(one.state)}  {one.title}")
+            lines.append(indent(one.message, 8))
+            if one.state == "fail" and one.hint:
+                lines.append(indent(style.paint(f"Hint: {one.hint}", "quiet"), 8))
+            if one.do:
+                lines.append(indent(f"What to do: {one.do}", 8))
+    summary = f"{done.passed} of {done.total} checks pass ({done.seconds:.2f} s)."
+    lines += ["", style.paint(summary, "good" if done.passed == done.total else "strong"), *done.notes]
+    if done.passed < done.total:
+        lines.append(f"`lab hint {done.lab.number}` gives the next step.")
+    return "\n".join(lines)
+
+
+def hint(done: Hint, style: Style) -> str:
+    if done.task is None:
+        return f"Every task of {done.lab.slug} is done: there is nothing to hint at."
+    title = style.paint(f"{done.task.title} ({done.task.id})", "strong")
+    if done.text is None:
+        return f"{title}\nThere is no hint for this task. `lab solve {done.lab.number} --task {done.task.id}` does it."
+    more = (
+        f"`lab hint {done.lab.number} {done.task.id}` says more."
+        if done.number < done.of
+        else f"That was the last one. `lab solve {done.lab.number} --task {done.task.id}` does it for you."
+    )
+    return f"{title}\nHint {done.number} of {done.of}: {done.text}\n{more}"
+
+
+def solved(done: Solved, style: Style) -> str:
+    what = f"task {done.task.id}" if done.task else "every task"
+    return (
+        f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.changed} changes, {done.seconds:.1f} s).\n"
+        f"Look at what is there now, then `lab grade {done.lab.number}`."
+    )
+
+
+def finished(done: Finished, style: Style) -> str:
+    lines = [f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). Your files stay in {done.lab.work}."]
+    if done.removed:
+        lines.append("Removed: " + ", ".join(done.removed) + ".")
+    if done.left:
+        lines.append("Appeared meanwhile and not the lab's, so left alone: " + ", ".join(done.left) + ".")
+    return "\n".join([*lines, *done.notes])
+
+
+def status(found: Sequence[Status], style: Style) -> str:
+    if not found:
+        return "No lab was started yet. `lab list` shows what there is."
+    rows = []
+    for one in found:
+        phase = {"new": "not started", "starting": "start not completed", "finishing": "finish not completed"}.get(
+            one.phase, one.phase
+        )
+        helps = [f"{shown} hints for {task}" for task, shown in one.record.hints]
+        helps += [f"{task} solved for you" for task in one.record.solved]
+        rows.append((one.lab.slug, phase, f"{one.record.passed} of {one.total}", one.since or "-", ", ".join(helps) or "-"))
+    text = table(rows, style, ("lab", "state", "passed", "since", "help"))
+    if len(found) == 1 and found[0].record.checks:
+        marks = [
+            (style.mark(check.state), check.id, f"first passed {check.first_passed}" if check.first_passed else "")
+            for check in found[0].record.checks
+        ]
+        text += "\n\n" + "\n".join("  ".join(row).rstrip() for row in marks)
+    return text
