@@ -6,6 +6,8 @@ A guide starts with `%load_ext virtlab.notebook`. Cells tagged `solution` are re
 line `# Your turn: …` in one becomes what the learner is asked.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -206,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
             execute(source)
             print(f"{slug}: executed, outputs stored in notebooks/{slug}.ipynb")    # noqa: T201
     except LabError as error:
-        print(f"{error}\n→ {error.do}", file=sys.stderr)            # noqa: T201
+        print(f"{error.message}\n→ {error.do}", file=sys.stderr)            # noqa: T201
         return int(error.exit)
     return 0
 

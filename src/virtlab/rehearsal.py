@@ -4,6 +4,8 @@ The same surroundings serve the author who executes a guide and the test that ru
 if they differed, the stored outputs would be compared with something else.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -48,7 +50,6 @@ def stage(slug: str) -> Iterator[Stage]:
             "VIRTLAB_STRICT": "1",                      # a failing %lab fails its cell
             "IPYTHONDIR": str(home / "ipython"),        # nothing from the author's own profile
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "LC_ALL": "C.UTF-8",
             "TERM": "dumb",
             "NO_COLOR": "1",

@@ -1,5 +1,7 @@
 """The guides' side of the kit: `%load_ext virtlab.notebook` gives a notebook the `%lab` command."""
 
+from __future__ import annotations
+
 from typing import Any
 
 

@@ -1,56 +1,48 @@
 """`%lab`: the lab's verbs inside its guide."""
 
+from __future__ import annotations
+
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from virtlab import catalogue, lifecycle
-from virtlab.errors import Exit, LabError
+from virtlab.errors import LabError
 from virtlab.notebook import view
-from virtlab.notebook.panel import Panel, paragraphs
+from virtlab.notebook.panel import paragraphs
 from virtlab.notebook.progress import Progress, is_strict
-
-USAGE = """%lab start [LAB]     prepare the lab (`%lab start 05` names one; otherwise the one this guide belongs to)
-%lab grade           look at what works so far
-%lab hint            the next step, a little at a time
-%lab solve [TASK]    do it for me, all of it or one task
-%lab finish          put the machine back as it was
-%lab show, status    what the lab asks for; how far you are
-%lab predict ID [a]  a prediction before an experiment: commit to an answer, then run it
-%lab quiz ID         a question with an answer to every choice"""
+from virtlab.notebook.verbs import VERBS, Session
 
 
 @magics_class
 class LabMagics(Magics):                                # type: ignore[misc]  # IPython has no types
-    """The current lab is remembered for as long as the notebook runs."""
+    """The lab at hand is remembered for as long as the notebook's kernel runs."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self.current = ""
+        self.session = Session(_guide())
 
-    @line_magic                                         # type: ignore[misc]
+    @line_magic                                         # type: ignore[untyped-decorator]
     def lab(self, line: str) -> None:
         """Run one verb of the lab and show what came of it."""
-        progress = Progress("Working")
+        progress = Progress()
         try:
-            progress.finish(self.run(line, progress))
+            verb, *rest = shlex.split(line) or ["help"]
+            if verb not in VERBS:
+                raise LabError(f"`%lab` does not know '{verb}'.", do=f"It knows: {', '.join(sorted(VERBS))}.")
+            progress.show(VERBS[verb](self.session, rest, progress))
         except LabError as error:
-            progress.finish(view.error(error))
+            progress.show(view.error(error))
             if is_strict():
                 raise
+        except ValueError as error:                     # an open quotation mark
+            progress.show(paragraphs("odd", f"I cannot read `%lab {line}`: {error}."))
         except KeyboardInterrupt:
-            progress.finish(paragraphs("odd", "Stopped.", ["Run the cell again to pick up where it was."]))
+            progress.show(paragraphs("odd", "Stopped.", ["Run the cell again: it goes on from there."]))
 
-    def run(self, line: str, progress: Progress) -> Panel:
-        """What a line asks for."""
-        verb, *rest = shlex.split(line) or ["help"]
-        known: dict[str, Callable[[list[str], Progress], Panel]] = {
-            name.removeprefix("do_"): getattr(self, name) for name in dir(self) if name.startswith("do_")}
-        if verb not in known:
-            raise LabError(f"%lab does not know '{verb}'.", do=f"It knows: {', '.join(sorted(known))}.",
-                           exit=Exit.USAGE)
-        return known[verb](rest, progress)
+
+def _guide() -> str:
+    """Which guide this kernel belongs to: JupyterLab says so, and guides lie in folders of their name."""
+    return Path(os.environ.get("JPY_SESSION_NAME", "")).stem or Path.cwd().name

@@ -3,6 +3,8 @@
 Nothing in it varies from run to run (no times, no counters), so that a guide's stored outputs can be compared.
 """
 
+from __future__ import annotations
+
 import html
 import re
 from collections.abc import Iterable
@@ -51,7 +53,13 @@ def paragraphs(tone: str, title: str, lines: Iterable[str] = ()) -> Panel:
     """A box with a heading and a few sentences."""
     said = [line for line in lines if line]
     body = f"<p><b>{rich(title)}</b></p>" + "".join(f"<p>{rich(line)}</p>" for line in said)
-    return Panel(tone, body, "\n".join([title, *(indent(line) for line in said)]))
+    return Panel(tone, body, "\n".join([title, *(indent(line) for line in said)]).replace("**", ""))
+
+
+def stacked(panels: Iterable[Panel]) -> Panel:
+    """Several boxes as one."""
+    every = list(panels)
+    return Panel(every[0].tone, "".join(one.body for one in every), "\n\n".join(one.text for one in every))
 
 
 def indent(words: str, by: int = 4) -> str:

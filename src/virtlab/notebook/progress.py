@@ -1,11 +1,16 @@
 """A line that says what is happening while a playbook runs; the result replaces it."""
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
 from virtlab.notebook.panel import Panel, rich
+
+if TYPE_CHECKING:
+    from virtlab.playbooks import Event
 
 
 def is_strict() -> bool:
@@ -16,26 +21,20 @@ def is_strict() -> bool:
 class Progress:
     """Shows each task of a playbook in one place, then what came of it."""
 
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-        self._done = 0
+    def __init__(self) -> None:
+        self._steps = 0
         self._handle: Any = None
 
-    def __call__(self, step: str, total: int | None = None) -> None:
-        """The next task has begun."""
-        if is_strict():
+    def __call__(self, event: Event) -> None:
+        """A playbook did something; what matters here is which task it is at."""
+        if event.kind != "task" or is_strict():
             return
-        self._done += 1
-        of = f" of {total}" if total else ""
-        line = f"{self._doing} … step {self._done}{of}: {step}"
-        bar = f'<progress{f" value={self._done - 1} max={total}" if total else ""}></progress> '
-        self._show(Panel("plain", bar + rich(line), line))
+        self._steps += 1
+        line = f"Step {self._steps}: {event.task}"
+        self.show(Panel("plain", f"<progress></progress> {rich(line)} …", f"{line} …"))
 
-    def finish(self, panel: Panel) -> None:
-        """Put the result where the progress was."""
-        self._show(panel)
-
-    def _show(self, panel: Panel) -> None:
+    def show(self, panel: Panel) -> None:
+        """Show this where the last one was."""
         if self._handle is None:
             self._handle = display(panel, display_id=not is_strict())
         else:

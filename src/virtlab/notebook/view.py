@@ -1,86 +1,141 @@
-"""Each thing the engine returns, as a panel."""
+"""Each thing the engine returns, as a panel. Words and shapes say it all; colours only repeat it."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from __future__ import annotations
 
-from virtlab.notebook.panel import Panel, fold, indent, paragraphs, rich
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from virtlab.notebook.panel import Panel, fold, indent, paragraphs, rich, stacked
+
+if TYPE_CHECKING:
+    from virtlab import lifecycle
+    from virtlab.catalogue import Choice, Lab, Question
+    from virtlab.checks import Result
+    from virtlab.errors import LabError
+
+LETTERS = "abcdefgh"
 MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
-WORDS = {"pass": "done", "fail": "not yet", "unknown": "cannot tell"}
+WORDS = {"pass": "works", "fail": "not yet", "unknown": "cannot tell"}
+PHASES = {"new": "not started", "starting": "start not finished", "started": "started", "finishing": "finish not finished",
+          "finished": "finished"}
 
 
-def words(value: Any, language: str = "en") -> str:
-    """A text of lab.yml: plain, or one for each language."""
-    if isinstance(value, dict):
-        return str(value.get(language) or value.get("en") or next(iter(value.values()), ""))
-    return "" if value is None else str(value)
+def error(problem: LabError) -> Panel:
+    """What happened and what to do: never a traceback."""
+    return paragraphs("odd", problem.message, [f"**What to do:** {problem.do}" if problem.do else ""])
 
 
-def checklist(lab: Any, results: Sequence[Any]) -> Panel:
+def started(done: lifecycle.Started) -> Panel:
+    said = f"{done.lab.slug} is ready." if not done.already else f"{done.lab.slug} was started already, and is still ready."
+    ports = ", ".join(f"{name} {port}" for name, port in done.lab.ports.items())
+    return paragraphs("good", said, [*done.notes, f"Ports kept for it on localhost: {ports}." if ports else "",
+                                     "**Next:** work through the guide; `%lab grade` shows how far you are."])
+
+
+def grade(done: lifecycle.Grade) -> Panel:
     """What was checked, what was seen, what to do next, task by task."""
-    passed = sum(result.state == "pass" for result in results)
-    unsure = sum(result.state == "unknown" for result in results)
-    title = f"{words(lab.title)}: {passed} of {len(results)} checks pass"
+    title = f"{done.lab.title}: {done.passed} of {done.total} checks pass"
     body, text = [f"<p><b>{rich(title)}</b></p>"], [title]
-    for number, task in enumerate(lab.tasks, 1):
-        of_task = [result for result in results if result.task == task.id]
-        heading = f"{number}. {words(task.title)}"
+    for number, task in enumerate(done.lab.tasks, 1):
+        of_task = [one for one in done.results if one.task == task.id]
+        heading = f"{number}. {task.title}"
         body.append(f'<p class="task">{rich(heading)}</p><ul>{"".join(map(_item, of_task))}</ul>')
         text += [heading, *map(_lines, of_task)]
-    advice = _advice(results)
-    body.append(f"<p><b>Next:</b> {rich(advice)}</p>")
-    text.append(f"Next: {advice}")
-    tone = "odd" if unsure else "good" if passed == len(results) else "bad"
+    closing = [*done.notes, f"**Next:** {_advice(done)}"]
+    body += [f"<p>{rich(line)}</p>" for line in closing]
+    text += [line.replace("**", "") for line in closing]
+    tone = "odd" if any(one.state == "unknown" for one in done.results) else "good" if done.passed == done.total else "bad"
     return Panel(tone, "".join(body), "\n".join(text))
 
 
-def _item(result: Any) -> str:
+def _item(one: Result) -> str:
     """One check: its mark and its word, so that nothing depends on seeing colours."""
-    seen = f'<span class="seen">{rich(result.message)}</span>' if result.message else ""
-    hint = fold("Where to look", f'<span class="next">{rich(words(result.hint))}</span>') \
-        if result.hint and result.state == "fail" else ""
-    return (f'<li class="{result.state}"><b class="mark">{MARKS[result.state]}</b>{rich(result.title)}'
-            f" <i>({WORDS[result.state]})</i>{seen}{hint}</li>")
+    seen = f'<span class="seen">{rich(one.message)}</span>' if one.message else ""
+    do = f'<span class="seen"><b>What to do:</b> {rich(one.do)}</span>' if one.do else ""
+    hint = fold("Where to look", f"<p>{rich(one.hint)}</p>") if one.hint and one.state == "fail" else ""
+    return (f'<li class="{one.state}"><b class="mark">{MARKS[one.state]}</b>{rich(one.title)}'
+            f" <i>({WORDS[one.state]})</i>{seen}{do}{hint}</li>")
 
 
-def _lines(result: Any) -> str:
-    lines = f"  {MARKS[result.state]} {result.title} ({WORDS[result.state]})"
-    return f"{lines}\n{indent(result.message, 6)}" if result.message else lines
+def _lines(one: Result) -> str:
+    lines = [f"   {MARKS[one.state]} {one.title} ({WORDS[one.state]})"]
+    lines += [indent(one.message, 5)] if one.message else []
+    lines += [indent(f"What to do: {one.do}", 5)] if one.do else []
+    return "\n".join(lines)
 
 
-def _advice(results: Sequence[Any]) -> str:
-    if any(result.state == "unknown" for result in results):
-        return "mend what keeps me from looking (marked ?), then `%lab grade` again."
-    if all(result.state == "pass" for result in results):
+def _advice(done: lifecycle.Grade) -> str:
+    if any(one.state == "unknown" for one in done.results):
+        return "do what stands beside the question mark, then `%lab grade` again."
+    task = done.first_unsolved()
+    if task is None:
         return "everything works. `%lab finish` puts the machine back as it was."
-    return "work on the first ✘; `%lab hint` gives one step at a time. Then `%lab grade` again."
+    return f"task {done.lab.tasks.index(task) + 1}, “{task.title}”. `%lab hint` gives one step at a time."
 
 
-def error(problem: Any) -> Panel:
-    """What happened and what to do: never a traceback."""
-    return paragraphs("odd", str(problem), [f"What to do: {words(getattr(problem, 'do', ''))}"
-                                            if getattr(problem, "do", "") else ""])
+def hint(given: lifecycle.Hint) -> Panel:
+    if given.task is None:
+        return paragraphs("good", "Everything is solved: no hint needed.")
+    if given.text is None:
+        return paragraphs("plain", f"{given.task.title}", ["There is no hint for this task. `%lab grade` says what is missing."])
+    more = "The next `%lab hint` says more." if given.number < given.of else "That was the last one. `%lab solve " \
+        f"{given.task.id}` does this task for you."
+    return paragraphs("plain", f"{given.task.title}: hint {given.number} of {given.of}", [str(given.text), more])
 
 
-def choices(question: Any, letters: str = "abcdefgh") -> Panel:
-    """A question: each choice opens and says why it is right or wrong."""
-    asked = words(question.question)
-    body, text = [f"<p><b>{rich(asked)}</b></p>"], [asked]
-    for letter, choice in zip(letters, question.choices, strict=False):
-        verdict = "✔ Yes." if choice.correct else "✘ No."
-        body.append(fold(f"{letter}) {words(choice.text)}", f"<p>{verdict} {rich(words(choice.feedback))}</p>"))
-        text.append(f"  {letter}) {words(choice.text)}")
-    return Panel("plain", "".join(body), "\n".join(text))
+def solved(done: lifecycle.Solved) -> Panel:
+    what = f"Task “{done.task.title}” is" if done.task else "All tasks are"
+    return paragraphs("good", f"{what} done for you.", ["**Next:** look at what was made, then `%lab grade`."])
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Panel:
-    """A few columns of words."""
-    rows = [list(row) for row in rows]
-    cells = "".join("<tr>" + "".join(f'<td style="text-align:left">{rich(cell)}</td>' for cell in row) + "</tr>"
-                    for row in rows)
-    heads = "".join(f'<th style="text-align:left">{rich(name)}</th>' for name in head)
-    widths = [max(len(row[column]) for row in [list(head), *rows]) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-             for row in [list(head), *rows]]
-    return Panel("plain", f"<p><b>{rich(title)}</b></p><table><tr>{heads}</tr>{cells}</table>",
-                 "\n".join([title, *lines]))
+def finished(done: lifecycle.Finished) -> Panel:
+    removed = f"Removed as well, made by you in this lab: {', '.join(done.removed)}." if done.removed else ""
+    left = f"Not this lab's, left alone: {', '.join(done.left)}." if done.left else ""
+    return paragraphs("good", f"{done.lab.slug} is finished, and the machine is as it was.",
+                      [removed, left, *done.notes, "Your files in this folder stay."])
+
+
+def lab(one: Lab) -> Panel:
+    tasks = [f"{number}. {task.title} (`{task.id}`)" for number, task in enumerate(one.tasks, 1)]
+    return paragraphs("plain", f"{one.title} ({one.minutes} minutes)", [str(one.summary), *tasks])
+
+
+def status(labs: Sequence[lifecycle.Status]) -> Panel:
+    if not labs:
+        return paragraphs("plain", "No lab was started yet.", ["`%lab start 05` starts one; `lab list` in a terminal shows all."])
+    return paragraphs("plain", "Your labs", [
+        f"`{one.lab.slug}` {PHASES.get(one.phase, one.phase)}; {one.record.passed} of {one.total} checks have passed"
+        for one in labs])
+
+
+def questions(asked: Sequence[Question]) -> Panel:
+    """Each choice opens and says why it is right or wrong."""
+    return stacked([_question(one, [fold(f"{letter}) {choice.text}", f"<p>{_verdict(choice)}</p>")
+                                    for letter, choice in zip(LETTERS, one.choices, strict=False)]) for one in asked])
+
+
+def prediction(asked: Question, answer: str) -> Panel:
+    """Without an answer: the choices. With one: that it is noted, and the reason for later."""
+    if not answer:
+        rows = [f"<p>{letter}) {rich(str(choice.text))}</p>" for letter, choice in zip(LETTERS, asked.choices, strict=False)]
+        then = f"Commit yourself before you go on: `%lab predict {asked.id} a`, with your letter."
+        panel = _question(asked, [*rows, f"<p>{rich(then)}</p>"])
+        return Panel(panel.tone, panel.body, f"{panel.text}\n{then}")
+    known = dict(zip(LETTERS, asked.choices, strict=False))
+    letter = answer.strip("()").lower()
+    if letter not in known:
+        from virtlab.errors import UsageError
+
+        raise UsageError(f"There is no answer '{answer}'.", do=f"Choose one of {', '.join(known)}.")
+    said = f"You say: {letter}) {known[letter].text}"
+    body = f"<p><b>{rich(said)}</b></p><p>Now run the experiment.</p>" + fold("Afterwards: was it so?", f"<p>{_verdict(known[letter])}</p>")
+    return Panel("plain", body, f"{said}\nNow run the experiment.")
+
+
+def _question(one: Question, rows: Sequence[str]) -> Panel:
+    choices = [f"  {letter}) {choice.text}" for letter, choice in zip(LETTERS, one.choices, strict=False)]
+    return Panel("plain", f"<p><b>{rich(str(one.question))}</b></p>{''.join(rows)}", "\n".join([str(one.question), *choices]))
+
+
+def _verdict(choice: Choice) -> str:
+    return f"{'✔ Yes.' if choice.right else '✘ No.'} {rich(str(choice.feedback))}"

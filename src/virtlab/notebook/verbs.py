@@ -1,0 +1,115 @@
+"""What `%lab VERB` does: ask the engine, return a panel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from virtlab import catalogue, lifecycle
+from virtlab.catalogue import Lab, Question
+from virtlab.errors import UsageError
+from virtlab.notebook import view
+from virtlab.notebook.panel import Panel, paragraphs
+from virtlab.playbooks import OnEvent
+
+
+@dataclass
+class Session:
+    """Which lab this notebook is about."""
+
+    guide: str
+    current: str = ""
+
+    def lab(self, named: str = "") -> Lab:
+        """The lab that was named, or is at hand."""
+        wanted = named or self.current or self.guide.partition(".new")[0]
+        try:
+            lab = lifecycle.open_lab(wanted)
+        except UsageError:
+            if named or self.current or wanted in catalogue.slugs():
+                raise
+            raise UsageError("Which lab? This notebook is not the guide of one.",
+                             do="Name it once: `%lab start 05`. `lab list` in a terminal shows all.") from None
+        self.current = lab.slug
+        return lab
+
+
+def _one(words: Sequence[str], usage: str) -> str:
+    """The only word there may be."""
+    if len(words) > 1:
+        raise UsageError(f"That is more than I understand: {' '.join(words)}.", do=f"Use it like this: `%lab {usage}`.")
+    return words[0] if words else ""
+
+
+def start(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """Prepare the lab, and work in its folder from here on."""
+    lab = session.lab(_one(words, "start 05"))
+    done = lifecycle.start(lab.slug, on_event=on_event)
+    os.chdir(done.lab.work)
+    return view.started(done)
+
+
+def grade(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """Look at every outcome."""
+    return view.grade(lifecycle.grade(session.lab(_one(words, "grade")).slug))
+
+
+def hint(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """The next hint, of the first task that is not solved or of the one named."""
+    return view.hint(lifecycle.hint(session.lab().slug, _one(words, "hint TASK") or None))
+
+
+def solve(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """Have it done."""
+    return view.solved(lifecycle.solve(session.lab().slug, task=_one(words, "solve TASK") or None, on_event=on_event))
+
+
+def finish(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """Put the machine back as it was."""
+    return view.finished(lifecycle.finish(session.lab(_one(words, "finish")).slug, on_event=on_event))
+
+
+def show(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """What the lab asks for."""
+    return view.lab(session.lab(_one(words, "show 05")))
+
+
+def status(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """How far the learner is, here and in the other labs."""
+    return view.status(lifecycle.status())
+
+
+def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """A question, or all of them."""
+    questions = session.lab().quiz
+    wanted = _one(words, "quiz ID")
+    if not wanted and not questions.questions:
+        raise UsageError("This lab has no questions.")
+    return view.questions([questions.find(wanted)] if wanted else questions.questions)
+
+
+def predict(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """Commit to an answer before an experiment; the reason is folded until afterwards."""
+    if not words:
+        raise UsageError("Predict what?", do="Use it like this: `%lab predict ID`, then with your answer: `%lab predict ID b`.")
+    question: Question = session.lab().quiz.find(words[0])
+    return view.prediction(question, _one(words[1:], "predict ID b"))
+
+
+def help(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:  # noqa: A001
+    """What there is."""
+    return paragraphs("plain", "What `%lab` can do", USAGE)
+
+
+USAGE = (
+    "`%lab start`: prepare the lab (`%lab start 05` names another than this guide's)",
+    "`%lab grade`: look at what works so far",
+    "`%lab hint`: one more step towards the solution",
+    "`%lab solve`: have it done, all of it or one task (`%lab solve TASK`)",
+    "`%lab finish`: put the machine back as it was",
+    "`%lab show`, `%lab status`: what the lab asks for; how far you are",
+    "`%lab predict ID`: a prediction before an experiment; `%lab quiz ID`: a question afterwards",
+)
+VERBS: dict[str, Callable[[Session, Sequence[str], OnEvent], Panel]] = {
+    verb.__name__: verb for verb in (start, grade, hint, solve, finish, show, status, quiz, predict, help)}
