@@ -5,30 +5,49 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from virtlab import paths
-from virtlab.catalogue import LABEL, Lab
+from virtlab.catalogue import Lab
 from virtlab.errors import MachineError
+from virtlab.ports import Listeners
 from virtlab.seat import Seat
 
 MIB = 1024 * 1024
 
 
 def check(lab: Lab, seat: Seat) -> None:
-    """Raises the first thing that keeps the lab from starting."""
-    needs = lab.needs
+    """Raises the first thing that keeps the lab from starting. Images are fetched from the registry if need be."""
+    for look in _looks(lab, seat):
+        look()
+    for image in lab.needs.images:
+        _fetch(lab, seat, image)
+
+
+def obstacles(lab: Lab, seat: Seat) -> list[MachineError]:
+    """Everything that keeps the lab from starting, looked at only."""
+    found: dict[str, MachineError] = {}
+    for look in _looks(lab, seat):
+        try:
+            look()
+        except MachineError as error:
+            found.setdefault(error.message, error)
+    return list(found.values())
+
+
+def _looks(lab: Lab, seat: Seat) -> Iterator[Callable[[], object]]:
+    needs, listeners = lab.needs, Listeners(seat)
     if needs.docker:
-        seat.docker  # noqa: B018: opens the connection
+        yield lambda: seat.docker
     if needs.libvirt:
-        lab.host.kvm_host  # noqa: B018: was it ever set up?
-        seat.libvirt  # noqa: B018: opens the connection
-    _memory(lab)
-    _disk(lab)
-    for image in needs.images:
-        _image(lab, seat, image)
-    for name, port in lab.ports.items():
-        _port(lab, seat, name, port)
+        yield lambda: (lab.host.kvm_host, lab.host.vm_image)  # were they ever set up?
+        yield lambda: seat.libvirt
+    yield partial(_memory, lab)
+    yield partial(_disk, lab)
+    yield from (partial(_image, lab, image) for image in needs.images)
+    yield from (partial(_port, lab, listeners, name, port) for name, port in lab.ports.items())
 
 
 def _memory(lab: Lab) -> None:
@@ -43,7 +62,9 @@ def _memory(lab: Lab) -> None:
 
 
 def _disk(lab: Lab) -> None:
-    for place in filter(None, ("/var/lib/docker" if lab.needs.docker else "", _pool(lab), str(paths.data().parent))):
+    for place in filter(
+        None, ("/var/lib/docker" if lab.needs.docker else "", _pool(lab), str(paths.data().parent))
+    ):
         folder = next(path for path in (Path(place), *Path(place).parents) if path.exists())
         free = shutil.disk_usage(folder).free // MIB
         if free < lab.needs.disk_mb:
@@ -57,16 +78,21 @@ def _pool(lab: Lab) -> str:
     return str(lab.host.get("kvm_host", {}).get("pool_path", "")) if lab.needs.libvirt else ""
 
 
-def _image(lab: Lab, seat: Seat, image: str) -> None:
-    """Here, or fetched from the local registry."""
-    from docker.errors import APIError, ImageNotFound
-
+def _image(lab: Lab, image: str) -> str:
+    """Its full name."""
     name = lab.host.base_images.images.get(image)
     if name is None:
         raise MachineError(
             f"Lab {lab.slug} needs the image {image}, which this machine does not have.",
             do="Run `./lab up --only base_images`.",
         )
+    return str(name)
+
+
+def _fetch(lab: Lab, seat: Seat, image: str) -> None:
+    from docker.errors import APIError, ImageNotFound
+
+    name = _image(lab, image)
     try:
         seat.docker.images.get(name)
     except ImageNotFound:
@@ -83,48 +109,13 @@ def _image(lab: Lab, seat: Seat, image: str) -> None:
             ) from None
 
 
-def _port(lab: Lab, seat: Seat, name: str, port: int) -> None:
-    owner = _publisher(lab, seat, port) if lab.needs.docker else ""
-    if owner == lab.slug:
-        return
-    if not owner:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                owner = _listener(port) or "another program"
-    if owner:
+def _port(lab: Lab, listeners: Listeners, name: str, port: int) -> None:
+    owner = listeners.owner(port)
+    if owner and not owner.belongs_to(lab):
         raise MachineError(
-            f"Port {port}, which lab {lab.slug} publishes as '{name}', is taken by {owner}.",
+            f"Port {port}, which lab {lab.slug} publishes as '{name}', is taken by {owner.name}.",
             do=f"Stop that, or move the lab: `lab start {lab.number} --port {name}={free_port(port + 1000)}`.",
         )
-
-
-def _publisher(lab: Lab, seat: Seat, port: int) -> str:
-    for one in seat.docker.api.containers():
-        if any(item.get("PublicPort") == port for item in one.get("Ports") or ()):
-            if (one.get("Labels") or {}).get(LABEL) == lab.slug:
-                return lab.slug
-            return f"the container {one['Names'][0].removeprefix('/')}"
-    return ""
-
-
-def _listener(port: int) -> str:
-    """The program that listens there, as far as this user may know."""
-    sockets = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                sockets.add(f"socket:[{fields[9]}]")
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if any(os.readlink(link) in sockets for link in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
-        except OSError:
-            continue  # gone, or somebody else's
-    return ""
 
 
 def free_port(first: int) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -132,7 +133,7 @@ def _boot(accelerator: str, seconds: float) -> Found:
     if done.returncode == FINISHED:
         return "kvm", "A small 64-bit guest ran to its end with hardware virtualization.", ""
     said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-    last = said[-1].removeprefix(f"{QEMU}: ")
+    last = re.sub(r"^(\S+: )*", "", said[-1])  # without the program's name and its source line
     return "qemu", f"{DEVICE} is there, but QEMU cannot run a guest with it: {last}", EMULATED
 
 
