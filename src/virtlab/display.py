@@ -28,7 +28,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415  (50 ms, only a terminal needs it)
+            from rich.console import Console
 
             self._live = Console(stderr=True, highlight=False).status("starting")
             self._live.start()
@@ -73,7 +73,7 @@ class Progress(AbstractContextManager["Progress"]):
     def _tick(self) -> None:
         while not self._stop.wait(0.2 if self._live else 1):
             if self._live:
-                from rich.markup import escape  # noqa: PLC0415
+                from rich.markup import escape
 
                 self._live.update(escape(self.now()))
             elif time.monotonic() - self._spoke >= HEARTBEAT:

@@ -1,8 +1,7 @@
-"""What `lab up` looks at before it changes anything: distribution, room, memory, ports, package manager."""
+"""What `lab up` looks at before it changes anything: distribution, room, memory, package manager."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ GB = 1000**3
 NEEDS_GB = 8.0  # all that a first `lab up` writes, and the rooms it builds images in
 NEEDS_GB_AGAIN = 0.5
 MIN_MEMORY_GB, GOOD_MEMORY_GB = 0.9, 3.0
-LISTEN = "0A"
 
 
 @dataclass(frozen=True)
@@ -33,30 +31,26 @@ class Port:
 
 
 def wanted_ports(variables: Mapping[str, Any], roles: list[str]) -> list[Port]:
+    def port(role: str, variable: str, usual: int) -> Port:
+        return Port(int(variables.get(variable, usual)), "127.0.0.1", role, variable)
+
     registry = str(variables.get("virtlab_registry", "")).rpartition(":")[2]
-    candidates = [
+    every = [
         Port(int(registry) if registry.isdigit() else 5000, "docker0", "registry", "virtlab_registry"),
-        Port(int(variables.get("wordpress_port", 8080)), "127.0.0.1", "wordpress", "wordpress_port"),
-        Port(
-            int(variables.get("container_networks_host_port", 8090)),
-            "127.0.0.1",
-            "container_networks",
-            "container_networks_host_port",
-        ),
-        Port(int(variables.get("jupyterlab_port", 8888)), "127.0.0.1", "jupyterlab", "jupyterlab_port"),
+        port("wordpress", "wordpress_port", 8080),
+        port("container_networks", "container_networks_host_port", 8090),
+        port("jupyterlab", "jupyterlab_port", 8888),
     ]
-    return [port for port in candidates if port.role in roles]
+    return [one for one in every if one.role in roles]
 
 
-def check(variables: Mapping[str, Any], roles: list[str]) -> list[str]:
+def check() -> list[str]:
     """Raise for what cannot work; return in plain words what may not."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-query"):
         raise MachineError(
             "There is no apt on this machine.", do="Use Debian 12 or 13, or Ubuntu 22.04 or 24.04."
         )
     _check_disk()
-    for port in wanted_ports(variables, roles):
-        _check_port(port)
     return [*_distribution(), *_memory()]
 
 
@@ -116,80 +110,3 @@ def _check_disk() -> None:
                 f"{existing} has {free:.1f} GB free; `lab up` needs {wants:.1f} GB there.",
                 do="Make room, for example with `apt-get clean` or `docker system df`, then run it again.",
             )
-
-
-def _check_port(port: Port) -> None:
-    for address, inode in _listeners(port.number):
-        if not _clash(port.address, address):
-            continue
-        owner, ours = _owner(port, inode)
-        if ours:
-            continue
-        other = f"registry.lab.test:{port.number + 1}" if port.role == "registry" else str(port.number + 1)
-        raise MachineError(
-            f"Port {port.number}, which the {port.role} needs, is taken by {owner}.",
-            do=f"Stop that, or move ours: lab up --set {port.variable}={other}",
-        )
-
-
-def _listeners(port: int) -> list[tuple[str, str]]:
-    """(address, inode of the socket) of whatever listens on this TCP port."""
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        if not Path(table).exists():  # no IPv6
-            continue
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            address, _, number = fields[1].rpartition(":")
-            if fields[3] == LISTEN and int(number, 16) == port:
-                found.append((_address(address), fields[9]))
-    return found
-
-
-def _address(text: str) -> str:
-    """The kernel writes addresses as words of the machine's own byte order."""
-    raw = b"".join(int(text[i : i + 8], 16).to_bytes(4, "little") for i in range(0, len(text), 8))
-    address = ipaddress.ip_address(raw)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
-def _clash(wanted: str, taken: str) -> bool:
-    if taken in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
-        return True
-    if wanted != "docker0":
-        return taken == wanted
-    command = ["ip", "-4", "-o", "address", "show", "docker0"]
-    return f" {taken}/" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def _owner(port: Port, inode: str) -> tuple[str, bool]:
-    """Who it is, and whether it is the role's own service from an earlier time."""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(link.readlink()) != f"socket:[{inode}]":
-                continue
-            process = link.parents[1]
-            name = (process / "comm").read_text().strip()
-            command = (process / "cmdline").read_text().replace("\0", " ").strip()
-        except OSError:  # it has ended meanwhile
-            continue
-        recorded = (paths.HOST_D / f"{port.role}.json").exists()
-        if name == "docker-proxy":
-            container, role = _container(port.number)
-            return f"the container {container}", role == port.role
-        return (
-            f"{name} (process {process.name})",
-            recorded and port.role == "jupyterlab" and "jupyter" in command,
-        )
-    return "a process that cannot be seen from here", False
-
-
-def _container(port: int) -> tuple[str, str]:
-    listed = subprocess.run(
-        ["docker", "ps", "--filter", f"publish={port}", "--format", '{{.Names}} {{.Label "virtlab.role"}}'],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
-    return (listed[0] if listed else "of an unknown name"), (listed[1] if len(listed) > 1 else "")

@@ -15,7 +15,7 @@ DOWN = paths.PLAYBOOKS / "down.yml"
 
 def names() -> list[str]:
     """In the order they are applied."""
-    import yaml  # noqa: PLC0415  (only some commands need it)
+    import yaml
 
     return [role["role"] for play in yaml.safe_load(UP.read_text()) for role in play.get("roles", [])]
 
@@ -32,7 +32,7 @@ def chosen(only: Sequence[str]) -> list[str]:
 
 def variables() -> set[str]:
     """What `lab up --set` may set: what a role declares, and what several roles agree on."""
-    import yaml  # noqa: PLC0415
+    import yaml
 
     known = set(yaml.safe_load((paths.ROOT / "inventory/group_vars/all.yml").read_text()))
     for file in (paths.ROOT / "roles").glob("*/meta/argument_specs.yml"):
@@ -43,7 +43,7 @@ def variables() -> set[str]:
 
 def parse(settings: Sequence[str]) -> Mapping[str, Any]:
     """`x=y` pairs, the value read as YAML: a number is a number, `[a, b]` a list."""
-    import yaml  # noqa: PLC0415
+    import yaml
 
     values: dict[str, Any] = {}
     known = variables() if settings else set()
