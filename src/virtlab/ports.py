@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -70,14 +71,11 @@ class Listeners:
     def processes(self) -> dict[str, int]:
         """Which process holds a socket's inode; other people's only root may see."""
         found: dict[str, int] = {}
-        for folder in Path("/proc").glob("[0-9]*/fd"):
-            try:
-                targets = [str(link.readlink()) for link in folder.iterdir()]
-            except OSError:
-                continue
-            for target in targets:
+        for link in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                target = str(link.readlink())
                 if target.startswith("socket:["):
-                    found[target[8:-1]] = int(folder.parent.name)
+                    found[target[8:-1]] = int(link.parts[2])
         return found
 
     @cached_property
