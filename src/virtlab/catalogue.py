@@ -71,7 +71,10 @@ class Quiz:
     def find(self, wanted: str) -> Question:
         every = {one.id: one for one in (*self.questions, *self.predictions)}
         if wanted not in every:
-            raise UsageError(f"There is no question '{wanted}'{_nearest(wanted, every)}.", do=f"There are: {', '.join(every)}.")
+            raise UsageError(
+                f"There is no question '{wanted}'{_nearest(wanted, every)}.",
+                do=f"There are: {', '.join(every)}.",
+            )
         return every[wanted]
 
 
@@ -121,7 +124,8 @@ class Lab:
                 return one
         known = [one.id for one in self.tasks]
         raise UsageError(
-            f"Lab {self.slug} has no task '{wanted}'{_nearest(wanted, known)}.", do=f"Its tasks are: {', '.join(known)}."
+            f"Lab {self.slug} has no task '{wanted}'{_nearest(wanted, known)}.",
+            do=f"Its tasks are: {', '.join(known)}.",
         )
 
     def with_ports(self, moved: Mapping[str, int]) -> Lab:
@@ -159,7 +163,9 @@ def slugs() -> list[str]:
     if not paths.LABS.is_dir():
         return []
     return sorted(
-        folder.name for folder in paths.LABS.iterdir() if folder.is_dir() and not folder.name.startswith((".", "_"))
+        folder.name
+        for folder in paths.LABS.iterdir()
+        if folder.is_dir() and not folder.name.startswith((".", "_"))
     )
 
 
@@ -188,7 +194,8 @@ def load(slug: str) -> Lab:
         minutes=values["minutes"],
         prefix=values["prefix"],
         tasks=tuple(
-            Task(one["id"], Text(one["title"]), tuple(map(Text, one.get("hints") or ()))) for one in values["tasks"]
+            Task(one["id"], Text(one["title"]), tuple(map(Text, one.get("hints") or ())))
+            for one in values["tasks"]
         ),
         ports=values.get("ports") or {},
         needs=Needs(**needs),
@@ -212,10 +219,14 @@ def find(wanted: str) -> Lab:
     known = slugs()
     for slug in known:
         number, _, name = slug.partition("-")
-        if wanted in (slug, number, name) or (wanted.isdigit() and number.isdigit() and int(wanted) == int(number)):
+        if wanted in (slug, number, name) or (
+            wanted.isdigit() and number.isdigit() and int(wanted) == int(number)
+        ):
             return load(slug)
     names = known + [slug.partition("-")[2] for slug in known]
-    raise UsageError(f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them.")
+    raise UsageError(
+        f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them."
+    )
 
 
 def _quiz(file: Path) -> Quiz:
@@ -239,7 +250,9 @@ def _questions(values: Sequence[Mapping[str, Any]]) -> tuple[Question, ...]:
         Question(
             one["id"],
             Text(one["question"]),
-            tuple(Choice(Text(item["text"]), item["right"], Text(item["feedback"])) for item in one["choices"]),
+            tuple(
+                Choice(Text(item["text"]), item["right"], Text(item["feedback"])) for item in one["choices"]
+            ),
         )
         for one in values
     )

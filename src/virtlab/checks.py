@@ -112,7 +112,9 @@ def load(file: Path, tasks: Iterable[str]) -> list[Check]:
         sys.modules[name] = module  # dataclasses and pickles look their module up
         exec(code, module.__dict__)  # noqa: S102: a lab's checks are the project's own code
     except FileNotFoundError:
-        raise UsageError(f"{paths.short(file)}:1: the lab has no checks.py.", do="Write one: see docs/authors.md.") from None
+        raise UsageError(
+            f"{paths.short(file)}:1: the lab has no checks.py.", do="Write one: see docs/authors.md."
+        ) from None
     except Exception as error:
         raise _at(file, _line(file, error), _reason(error)) from None
     finally:
@@ -125,7 +127,9 @@ def load(file: Path, tasks: Iterable[str]) -> list[Check]:
         if one.id in seen:
             raise _at(file, one.line, f"check '{one.id}' is already declared in line {seen[one.id].line}")
         if one.task not in tasks:
-            raise _at(file, one.line, f"check '{one.id}' belongs to task '{one.task}', which lab.yml does not have")
+            raise _at(
+                file, one.line, f"check '{one.id}' belongs to task '{one.task}', which lab.yml does not have"
+            )
         seen[one.id] = one
     for one in found:
         if missing := [other for other in one.after if other not in seen]:
@@ -186,7 +190,9 @@ def _line(file: Path, error: BaseException) -> int:
     """The last line of this very file that had part in the error."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return error.lineno or 1
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
     return (lines[-1] if lines else 1) or 1
 
 

@@ -31,7 +31,10 @@ COMMANDS = {
     "status": ("virtlab.commands.status", "how far you are"),
     "new": ("virtlab.commands.new", "for authors: a new lab that works"),
     "lint": ("virtlab.commands.lint", "for authors: is a lab complete and well written?"),
-    "prove": ("virtlab.commands.prove", "for authors: show that a lab's checks are right and its finish is clean"),
+    "prove": (
+        "virtlab.commands.prove",
+        "for authors: show that a lab's checks are right and its finish is clean",
+    ),
     "test": ("virtlab.commands.test", "for developers: all tests, or `--fast`"),
 }
 
@@ -43,7 +46,9 @@ A lab may be called 05, 5, container-networks or 05-container-networks."""
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise LabError(f"{message[:1].upper()}{message[1:]}.", do=f"`{self.prog} --help` shows how it is used.")
+        raise LabError(
+            f"{message[:1].upper()}{message[1:]}.", do=f"`{self.prog} --help` shows how it is used."
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

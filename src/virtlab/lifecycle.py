@@ -158,9 +158,12 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
         already = begun.phase == "started"
         if begun.phase == "finishing":
             raise UsageError(
-                f"Lab {lab.slug} is half finished.", do=f"Run `lab finish {lab.number}` to the end, then start it."
+                f"Lab {lab.slug} is half finished.",
+                do=f"Run `lab finish {lab.number}` to the end, then start it.",
             )
-        known = {name: port for name, port in begun.ports.items() if name in lab.ports} if begun.is_begun else {}
+        known = (
+            {name: port for name, port in begun.ports.items() if name in lab.ports} if begun.is_begun else {}
+        )
         if already and any(known.get(name) != port for name, port in (ports or {}).items()):
             raise UsageError(
                 f"Lab {lab.slug} is started; its ports stay until it is finished.",
@@ -187,7 +190,9 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
 def _first(lab: Lab, seat: Seat, last: State) -> tuple[State, list[str]]:
     """Remember what is on the machine, so that finishing never takes what was there before."""
     found = sweep.things(seat, lab)
-    old = {thing.key for thing in sweep.belongings(lab, found, None if last.before is None else set(last.before))}
+    old = {
+        thing.key for thing in sweep.belongings(lab, found, None if last.before is None else set(last.before))
+    }
     before = [thing for thing in found if thing.key not in old]
     theirs = [str(thing) for thing in before if thing.name.startswith(f"{lab.prefix}-")]
     notes = [f"{name} was here before the lab and is left alone, at the finish too." for name in theirs]
@@ -301,10 +306,16 @@ def _sweep(lab: Lab, seat: Seat, before: set[str] | None) -> tuple[list[str], li
     kept = [thing for thing in found if thing not in gone]
     if before is None:
         mine = [str(thing) for thing in kept if thing.name.startswith(f"{lab.prefix}-")]
-        return names, [], [f"{name} was not made by this lab, which was never started: it is left alone." for name in mine]
+        return (
+            names,
+            [],
+            [f"{name} was not made by this lab, which was never started: it is left alone." for name in mine],
+        )
     if all(thing.key in before for thing in kept):
         return names, [], []
-    prefixes = [other.prefix for other in catalogue.every() if isinstance(other, Lab) and other.slug != lab.slug]
+    prefixes = [
+        other.prefix for other in catalogue.every() if isinstance(other, Lab) and other.slug != lab.slug
+    ]
     return names, sorted({str(thing) for thing in sweep.others(lab, kept, before, prefixes)}), []
 
 
@@ -331,5 +342,3 @@ def _status(lab: Lab) -> Status:
     except LabError:
         total = 0  # its checks are broken, which `lab grade` will say
     return Status(lab, begun.phase, begun.since, total, progress.read(lab.slug))
-
-

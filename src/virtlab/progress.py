@@ -62,7 +62,9 @@ def _open() -> Iterator[sqlite3.Connection]:
         paths.private(path.parent)
         with contextlib.closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may take the last entry, never the file
+            db.execute(
+                "PRAGMA synchronous=NORMAL"
+            )  # with WAL: a power cut may take the last entry, never the file
             db.execute("BEGIN IMMEDIATE")
             _migrate(db)
             yield db
@@ -109,7 +111,10 @@ def graded(lab: str, results: Iterable[Result]) -> None:
             "INSERT INTO checks (lab, id, task, state, at, first_passed) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
             "SET task = excluded.task, state = excluded.state, at = excluded.at, "
             "first_passed = coalesce(first_passed, excluded.first_passed)",
-            [(lab, one.id, one.task, str(one.state), at, at if one.state == "pass" else None) for one in results],
+            [
+                (lab, one.id, one.task, str(one.state), at, at if one.state == "pass" else None)
+                for one in results
+            ],
         )
 
 
@@ -128,7 +133,10 @@ def hinted(lab: str, task: str, available: int) -> int:
 
 def helped(lab: str, tasks: Iterable[str]) -> None:
     with _open() as db:
-        db.executemany("INSERT OR IGNORE INTO solved (lab, task, at) VALUES (?, ?, ?)", [(lab, one, now()) for one in tasks])
+        db.executemany(
+            "INSERT OR IGNORE INTO solved (lab, task, at) VALUES (?, ?, ?)",
+            [(lab, one, now()) for one in tasks],
+        )
 
 
 def read(lab: str) -> Record:
@@ -141,4 +149,9 @@ def read(lab: str) -> Record:
         ).fetchall()
         hints = db.execute("SELECT task, shown FROM hints WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
         solved = db.execute("SELECT task FROM solved WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
-    return Record(*(row or (None, 0, None)), tuple(Passed(*one) for one in checks), tuple(hints), tuple(one[0] for one in solved))
+    return Record(
+        *(row or (None, 0, None)),
+        tuple(Passed(*one) for one in checks),
+        tuple(hints),
+        tuple(one[0] for one in solved),
+    )

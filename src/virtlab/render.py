@@ -14,6 +14,8 @@ from virtlab.errors import Exit, LabError
 if TYPE_CHECKING:
     from virtlab.catalogue import Broken, Lab
     from virtlab.lifecycle import Finished, Grade, Hint, Solved, Started, Status
+    from virtlab.lint import Finding
+    from virtlab.prove import Proof
 
 COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2", "strong": "1"}
 MARKS = {"pass": ("✔", "good"), "fail": ("✘", "bad"), "unknown": ("?", "odd")}
@@ -64,7 +66,9 @@ def table(rows: Iterable[Sequence[str]], style: Style, head: Sequence[str] = ())
     if not body:
         return ""
     widths = [max(width(row[column]) for row in body) for column in range(len(body[0]))]
-    lines = ["  ".join(c + " " * (w - width(c)) for c, w in zip(row, widths, strict=True)).rstrip() for row in body]
+    lines = [
+        "  ".join(c + " " * (w - width(c)) for c, w in zip(row, widths, strict=True)).rstrip() for row in body
+    ]
     if head:
         lines[0] = style.paint(lines[0], "strong")
     return "\n".join(lines)
@@ -121,7 +125,9 @@ def lab(one: Lab, style: Style) -> str:
 
 def started(done: Started, style: Style) -> str:
     if done.already:
-        said = "was started already; " + ("nothing to change." if not done.changed else f"{done.changed} things mended.")
+        said = "was started already; " + (
+            "nothing to change." if not done.changed else f"{done.changed} things mended."
+        )
     else:
         said = f"is ready ({done.seconds:.1f} s)."
     lines = [f"{style.paint(done.lab.slug, 'strong')} {said}", *done.notes, f"Your folder: {done.lab.work}"]
@@ -171,12 +177,19 @@ def solved(done: Solved, style: Style) -> str:
 
 
 def finished(done: Finished, style: Style) -> str:
-    lines = [f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). Your files stay in {done.lab.work}."]
+    lines = [
+        f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). Your files stay in {done.lab.work}."
+    ]
     if done.removed:
-        lines.append("Removed: " + ", ".join(done.removed) + ".")
+        lines.append(f"Removed: {_some(done.removed)}.")
     if done.left:
-        lines.append("Appeared meanwhile and not the lab's, so left alone: " + ", ".join(done.left) + ".")
+        lines.append(f"Appeared meanwhile and not the lab's, so left alone: {_some(done.left)}.")
     return "\n".join([*lines, *done.notes])
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def status(found: Sequence[Status], style: Style) -> str:
@@ -184,17 +197,61 @@ def status(found: Sequence[Status], style: Style) -> str:
         return "No lab was started yet. `lab list` shows what there is."
     rows = []
     for one in found:
-        phase = {"new": "not started", "starting": "start not completed", "finishing": "finish not completed"}.get(
-            one.phase, one.phase
-        )
+        phase = {
+            "new": "not started",
+            "starting": "start not completed",
+            "finishing": "finish not completed",
+        }.get(one.phase, one.phase)
         helps = [f"{shown} hints for {task}" for task, shown in one.record.hints]
         helps += [f"{task} solved for you" for task in one.record.solved]
-        rows.append((one.lab.slug, phase, f"{one.record.passed} of {one.total}", one.since or "-", ", ".join(helps) or "-"))
+        rows.append(
+            (
+                one.lab.slug,
+                phase,
+                f"{one.record.passed} of {one.total}",
+                one.since or "-",
+                ", ".join(helps) or "-",
+            )
+        )
     text = table(rows, style, ("lab", "state", "passed", "since", "help"))
     if len(found) == 1 and found[0].record.checks:
         marks = [
-            (style.mark(check.state), check.id, f"first passed {check.first_passed}" if check.first_passed else "")
+            (
+                style.mark(check.state),
+                check.id,
+                f"first passed {check.first_passed}" if check.first_passed else "",
+            )
             for check in found[0].record.checks
         ]
         text += "\n\n" + "\n".join("  ".join(row).rstrip() for row in marks)
     return text
+
+
+def proof(done: Proof, style: Style) -> str:
+    rows = [
+        (row.id, *("ok" if not said else "NO" for said in (row.fresh, row.solved, row.broken, row.repaired)))
+        for row in done.rows
+    ]
+    lines = [
+        table(rows, style, ("check", "fresh: fails", "solved: passes", "broken: fails", "repaired: passes"))
+    ]
+    for row in done.rows:
+        stages = (
+            ("fresh", row.fresh),
+            ("solved", row.solved),
+            ("broken", row.broken),
+            ("repaired", row.repaired),
+        )
+        lines += [f"{row.id}, {stage}: {said}" for stage, said in stages if said]
+    lines += done.problems
+    lines += done.left or ([] if done.problems else ["Finish is clean, twice: the machine is as it was."])
+    verdict = style.paint("proven", "good") if not done.exit else style.paint("NOT PROVEN", "bad")
+    return "\n".join([*lines, f"{done.lab.slug}: {verdict} ({done.seconds:.0f} s)."])
+
+
+def findings(found: Sequence[Finding], looked: int, style: Style) -> str:
+    lines = [f"{one.where}: {one.message} ({one.rule})" for one in found]
+    problems = "nothing to complain about" if not found else f"{len(found)} things to mend"
+    return "\n".join(
+        [*lines, style.paint(f"{looked} labs looked at: {problems}.", "bad" if found else "good")]
+    )

@@ -19,7 +19,8 @@ class Record(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise MachineError(
-            f"The {self._role} of this machine says nothing about '{key}'.", do=f"Run `./lab up --only {self._role}`."
+            f"The {self._role} of this machine says nothing about '{key}'.",
+            do=f"Run `./lab up --only {self._role}`.",
         )
 
     def __getattr__(self, key: str) -> Any:
@@ -70,7 +71,9 @@ def _record(file: Any) -> Record:
     try:
         values = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise MachineError(f"I cannot read {file}: {error}.", do=f"Run `./lab up --only {file.stem}`.") from None
+        raise MachineError(
+            f"I cannot read {file}: {error}.", do=f"Run `./lab up --only {file.stem}`."
+        ) from None
     if not isinstance(values, dict):
         raise MachineError(f"{file} is not a JSON object.", do=f"Run `./lab up --only {file.stem}`.")
     return Record(file.stem, values)
@@ -90,9 +93,13 @@ def variables() -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"I cannot read {file}: {' '.join(str(error).split())}.", do="Correct it or remove it.") from None
+        raise UsageError(
+            f"I cannot read {file}: {' '.join(str(error).split())}.", do="Correct it or remove it."
+        ) from None
     if not isinstance(values, dict):
-        raise UsageError(f"{file} is not a table of variables.", do="Write `name: value` lines, or remove it.")
+        raise UsageError(
+            f"{file} is not a table of variables.", do="Write `name: value` lines, or remove it."
+        )
     return values
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,13 @@ def _libvirt(seat: Seat) -> Iterable[Thing]:
 
     link = seat.libvirt
     for domain in link.listAllDomains():
-        yield Thing("guest", domain.UUIDString(), domain.name(), state="running" if domain.isActive() else "off")
+        yield Thing(
+            "guest", domain.UUIDString(), domain.name(), state="running" if domain.isActive() else "off"
+        )
     for net in link.listAllNetworks():
-        yield Thing("guest network", net.UUIDString(), net.name(), state="active" if net.isActive() else "off")
+        yield Thing(
+            "guest network", net.UUIDString(), net.name(), state="active" if net.isActive() else "off"
+        )
     for pool in link.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
         try:
             pool.refresh()
@@ -85,15 +89,16 @@ def pool() -> str:
     return str(settings.host().get("kvm_host", {}).get("pool", "virtlab"))
 
 
-def host(seat: Seat) -> Snapshot:
+def host(seat: Seat, ignore: Callable[[Thing], bool] = lambda _: False) -> Snapshot:
     """Everything a lab could leave behind on this machine."""
     found: Snapshot = {}
     try:
-        seat.libvirt  # noqa: B018: opens the connection
-        with_libvirt = True
+        with_libvirt = bool(seat.libvirt)
     except MachineError:
         with_libvirt = False
     for thing in things(seat, libvirt=with_libvirt):
+        if ignore(thing):
+            continue
         like = " ".join([thing.name, thing.state, *sorted(thing.networks), *map(str, sorted(thing.ports))])
         found.setdefault(thing.kind, {})[thing.key] = like.strip()
     found["firewall rule"] = _set(_firewall())
@@ -124,7 +129,7 @@ def _set(lines: Iterable[str]) -> dict[str, str]:
 # Docker writes these rules and mounts itself for its networks and containers, which are compared as such.
 DOCKERS_RULES = re.compile(
     r"\bbr-[0-9a-f]{12}\b|^(:|-A )DOCKER(-ISOLATION-STAGE-\d|-FORWARD|-BRIDGE|-CT|-INTERNAL)?\b(?!-USER)"
-    r"|^-A POSTROUTING -s (\S+)/32 -d \2/32 "
+    r"|^-A POSTROUTING -s (?P<one>\S+)/32 -d (?P=one)/32 "
 )
 COUNTERS = re.compile(r" *\[\d+:\d+\]| packets \d+ bytes \d+")
 DOCKERS_MOUNTS = re.compile(r"^/(var/lib/docker|run/docker|var/run/docker)/")
@@ -146,7 +151,12 @@ def _firewall() -> Iterable[str]:
         for line in _output("nft", "list", "ruleset").splitlines():
             if line.startswith("table "):
                 place = line.rstrip(" {")
-            elif place.startswith("table ") and " nat" not in place and " filter" not in place and line.strip(" }"):
+            elif (
+                place.startswith("table ")
+                and " nat" not in place
+                and " filter" not in place
+                and line.strip(" }")
+            ):
                 yield f"{place}: {COUNTERS.sub('', line.strip())}"
 
 

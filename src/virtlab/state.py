@@ -84,6 +84,10 @@ def _held(slug: str, said: str) -> MachineError:
     try:
         holder = json.loads(said)
         who = f"`lab {holder['verb']} {slug}` is at work on this lab (process {holder['pid']}, since {holder['since']})"
-        return MachineError(f"{who}.", do=f"Wait until it is done, or end it with `kill {holder['pid']}`, and try again.")
+        return MachineError(
+            f"{who}.", do=f"Wait until it is done, or end it with `kill {holder['pid']}`, and try again."
+        )
     except (ValueError, KeyError, TypeError):
-        return MachineError(f"Another command is at work on lab {slug}.", do="Wait until it is done and try again.")
+        return MachineError(
+            f"Another command is at work on lab {slug}.", do="Wait until it is done and try again."
+        )

@@ -43,7 +43,8 @@ def belongings(lab: Lab, found: Sequence[Thing], before: AbstractSet[str] | None
             own |= {
                 thing.key
                 for thing in new
-                if thing.networks & networks or (thing.kind != "image" and thing.labels.get(PROJECT) in projects)
+                if thing.networks & networks
+                or (thing.kind != "image" and thing.labels.get(PROJECT) in projects)
             }
     return [thing for thing in found if thing.key in own]
 
@@ -64,10 +65,14 @@ def _is_worked(lab: Lab, thing: Thing) -> bool:
     if thing.kind != "container":
         return False
     folder = thing.labels.get(FOLDER)
-    return bool(thing.ports & set(lab.ports.values())) or (folder is not None and Path(folder).is_relative_to(lab.work))
+    return bool(thing.ports & set(lab.ports.values())) or (
+        folder is not None and Path(folder).is_relative_to(lab.work)
+    )
 
 
-def others(lab: Lab, found: Iterable[Thing], before: AbstractSet[str], prefixes: Iterable[str]) -> list[Thing]:
+def others(
+    lab: Lab, found: Iterable[Thing], before: AbstractSet[str], prefixes: Iterable[str]
+) -> list[Thing]:
     """What appeared meanwhile and is neither this lab's, nor another's, nor the machine's own."""
     starts = tuple(f"{prefix}-" for prefix in prefixes)
     return [

@@ -30,7 +30,9 @@ class Document:
             self.values = None if node is None else self._build(loader, node, ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self.error(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}") from None
+            raise self.error(
+                mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}"
+            ) from None
         except yaml.YAMLError as error:
             raise self.error(1, f"not valid YAML: {' '.join(str(error).split())}") from None
         finally:

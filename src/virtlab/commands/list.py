@@ -24,7 +24,11 @@ def run(options: argparse.Namespace) -> render.Result:
         {"lab": lab.slug, "error": lab.error.message}
         if isinstance(lab, Broken)
         else {
-            "lab": lab.slug, "title": lab.title, "summary": lab.summary, "track": lab.track, "minutes": lab.minutes,
+            "lab": lab.slug,
+            "title": lab.title,
+            "summary": lab.summary,
+            "track": lab.track,
+            "minutes": lab.minutes,
             "passed": passed.get(lab.slug),
         }  # fmt: skip
         for lab in every

@@ -16,4 +16,6 @@ def run(options: argparse.Namespace) -> render.Result:
     with display("Resetting", options) as on_event:
         finished, started = lifecycle.reset(options.lab, on_event=on_event)
     data = {"finished": finished.as_dict(), "started": started.as_dict()}
-    return render.Result(data, lambda style: f"{render.finished(finished, style)}\n{render.started(started, style)}")
+    return render.Result(
+        data, lambda style: f"{render.finished(finished, style)}\n{render.started(started, style)}"
+    )

@@ -11,7 +11,12 @@ from virtlab.commands.display import display
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("lab", metavar="LAB")
     parser.add_argument(
-        "--port", metavar="NAME=PORT", action="append", default=[], type=port, help="publish on another port: web=9105"
+        "--port",
+        metavar="NAME=PORT",
+        action="append",
+        default=[],
+        type=port,
+        help="publish on another port: web=9105",
     )
 
 

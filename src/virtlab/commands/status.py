@@ -13,4 +13,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> render.Result:
     found = lifecycle.status(options.lab)
-    return render.Result({"labs": [one.as_dict() for one in found]}, lambda style: render.status(found, style))
+    return render.Result(
+        {"labs": [one.as_dict() for one in found]}, lambda style: render.status(found, style)
+    )
