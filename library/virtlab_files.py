@@ -7,12 +7,12 @@ DOCUMENTATION = r"""
 module: virtlab_files
 short_description: Lay down a set of files, links and folders
 description:
-  - One task instead of one for each file, because a task costs a quarter of a second even when there is nothing to do.
+  - One task instead of one for each file, because a task costs a quarter of a second even with nothing to do.
   - Each file is replaced as one step. Missing parent folders are made for root, readable by everybody.
 options:
   entries:
     description:
-      - What to lay down, in this order. With C(content) it is a file, with C(link) a symbolic link, otherwise a folder.
+      - What to lay down, in this order. C(content) makes a file, C(link) a symbolic link, neither a folder.
     type: list
     elements: dict
     required: true
@@ -68,7 +68,9 @@ class Entry:
     def is_right(self) -> bool:
         if self.link is not None:
             return self.path.is_symlink() and str(self.path.readlink()) == self.link
-        if self.path.is_symlink() or not (self.path.is_dir() if self.content is None else self.path.is_file()):
+        if self.path.is_symlink():
+            return False
+        if not (self.path.is_dir() if self.content is None else self.path.is_file()):
             return False
         seen = self.path.stat()
         return (seen.st_uid == self.owner.pw_uid and seen.st_mode & 0o7777 == self.mode
@@ -133,7 +135,8 @@ def main() -> None:
         try:
             entry.remove() if absent else entry.make()
         except OSError as error:
-            module.fail_json(msg=f"I cannot {'remove' if absent else 'write'} {entry.path}: {error.strerror}.")
+            verb = "remove" if absent else "write"
+            module.fail_json(msg=f"I cannot {verb} {entry.path}: {error.strerror}.")
     module.exit_json(changed=bool(todo), paths=[str(entry.path) for entry in todo])
 
 

@@ -1,9 +1,9 @@
 """Guides: the learner's edition of each, and its release into the learner's workspace.
 
-For authors: `.venv/bin/python -m virtlab.guides execute 05-container-networks` runs notebooks/05-container-networks.ipynb
-for real, in a folder of its own, and writes its outputs back; the lab is finished afterwards in any case.
-A guide starts with `%load_ext virtlab.notebook`. Cells tagged `solution` are replaced in the learner's edition; a first
-line `# Your turn: …` in one becomes what the learner is asked.
+For authors: `.venv/bin/python -m virtlab.guides execute 05-container-networks` runs that notebook of
+notebooks/ for real, in a folder of its own, and writes its outputs back; the lab is finished in any case.
+A guide starts with `%load_ext virtlab.notebook`. Cells tagged `solution` are replaced in the learner's
+edition; a first line `# Your turn: …` in one becomes what the learner is asked.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ def read(source: Path) -> Any:
     try:
         guide = nbformat.read(source, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
-        raise LabError(f"{source.name} is not a readable notebook: {str(error).splitlines()[0]}",
-                       do="Open it in JupyterLab and save it again, or take the last good version from git.") from None
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LabError(f"{source.name} is not a readable notebook: {said}",
+                       do="Save it again in JupyterLab, or take the last good one from git.") from None
     for number, cell in enumerate(guide.cells, 1):
         for problem in problems(cell):
-            raise LabError(f"{source.name}, cell {number}: {problem}", do="Correct the cell's tags; nothing was released.")
+            raise LabError(f"{source.name}, cell {number}: {problem}",
+                           do="Correct the cell's tags; nothing was released.")
     return guide
 
 
@@ -54,7 +56,7 @@ def problems(cell: Any) -> Iterator[str]:
     for tag in sorted(set(tags) - TAGS):
         yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}."
     if set(tags) >= PROSE:
-        yield "a cell cannot be tagged lang-en and lang-zh at once: leave both out to show it in every language."
+        yield "tagged lang-en and lang-zh at once: leave both out to show the cell in every language."
     if PROSE & set(tags) and cell.cell_type == "code":
         yield "code is shared between languages: only prose may be tagged lang-en or lang-zh."
 
@@ -144,7 +146,7 @@ def pictures_of(slug: str, guide: Any) -> dict[str, Path]:
 
 
 def _place(workspace: Path, slug: str, content: bytes, record: dict[str, str], *, check: bool) -> Released:
-    """Write one guide where nothing of the learner's is lost. `record`: what was released under which name."""
+    """Write one guide where nothing of the learner's is lost. `record` says what was released as what."""
     digest = hashlib.sha256(content).hexdigest()
     names = [f"{slug}/{slug}.ipynb", f"{slug}/{slug}.new.ipynb"]
     if (workspace / names[0]).exists() and digest in {record.get(name) for name in names}:
@@ -198,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
             done = release(chosen.workspace, check=chosen.check)
             print(json.dumps([vars(one) for one in done]))          # noqa: T201
             return 0
-        from virtlab.rehearsal import execute  # noqa: PLC0415  (brings nbclient)
+        from virtlab.rehearsal import execute
 
         for slug in chosen.slug:
             source = paths.NOTEBOOKS / f"{slug}.ipynb"

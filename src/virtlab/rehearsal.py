@@ -20,7 +20,7 @@ import nbformat
 
 from virtlab.errors import LabError
 
-# Outputs name the learner's folder, whichever folder the rehearsal had: tests/notebooks/sanitize.cfg does the same.
+# Outputs name the learner's folder, wherever the rehearsal was: tests/notebooks/sanitize.cfg does the same.
 PREFIX = "virtlab-guide-"
 LEARNER = "~/virtlab"
 
@@ -63,8 +63,8 @@ def stage(slug: str) -> Iterator[Stage]:
 
 def execute(source: Path, timeout: int = 900) -> None:
     """Run every cell of a guide and write its outputs back into it."""
-    from nbclient import NotebookClient  # noqa: PLC0415  (0.3 s, only authors need it)
-    from nbclient.exceptions import CellExecutionError  # noqa: PLC0415
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     guide = nbformat.read(source, as_version=4)
     with stage(source.stem) as here:

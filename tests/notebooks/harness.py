@@ -35,6 +35,7 @@ def run_again(source: Path, seconds: int = 900) -> subprocess.CompletedProcess[s
         copy = here.folder / source.name
         copy.write_bytes(source.read_bytes())
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "--nbval", "--nbval-sanitize-with", SANITIZE, "--nbval-cell-timeout", "600",
-             "--rootdir", here.folder, "-c", "/dev/null", "-p", "no:cacheprovider", "--color=no", "-q", copy],
+            [sys.executable, "-m", "pytest", "--nbval", "--nbval-sanitize-with", SANITIZE,
+             "--nbval-cell-timeout", "600", "--rootdir", here.folder, "-c", "/dev/null",
+             "-p", "no:cacheprovider", "--color=no", "-q", copy],
             cwd=here.folder, env=here.env, capture_output=True, text=True, timeout=seconds, check=False)

@@ -7,6 +7,6 @@ from typing import Any
 
 def load_ipython_extension(shell: Any) -> None:
     """Called by IPython. Loading it twice is harmless."""
-    from virtlab.notebook.magic import LabMagics  # noqa: PLC0415  (IPython loads only in a kernel)
+    from virtlab.notebook.magic import LabMagics  # here, because IPython is only in a kernel
 
     shell.register_magics(LabMagics)

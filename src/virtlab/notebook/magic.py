@@ -17,14 +17,14 @@ from virtlab.notebook.verbs import VERBS, Session
 
 
 @magics_class
-class LabMagics(Magics):                                # type: ignore[misc]  # IPython has no types
+class LabMagics(Magics):
     """The lab at hand is remembered for as long as the notebook's kernel runs."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.session = Session(_guide())
 
-    @line_magic                                         # type: ignore[untyped-decorator]
+    @line_magic
     def lab(self, line: str) -> None:
         """Run one verb of the lab and show what came of it."""
         progress = Progress()

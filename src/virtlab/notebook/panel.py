@@ -1,6 +1,6 @@
 """A panel is what `%lab` shows: HTML for JupyterLab, the same words as text for everything else.
 
-Nothing in it varies from run to run (no times, no counters), so that a guide's stored outputs can be compared.
+Nothing in it varies from run to run (no times), so that a guide's stored outputs can be compared.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# JupyterLab's own colours, so that a dark theme stays dark; the second value serves a page without them.
+# JupyterLab's own colours, so that a dark theme stays dark; the second value is for a page without them.
 STYLE = """<style>
-.virtlab{border:1px solid var(--jp-border-color2,#bbb);border-left:4px solid var(--virtlab-edge);border-radius:4px;
-padding:8px 14px;margin:4px 0;max-width:52em;line-height:1.5;color:var(--jp-content-font-color1,inherit)}
-.virtlab.good{--virtlab-edge:var(--jp-success-color1,#2e7d32)}.virtlab.bad{--virtlab-edge:var(--jp-error-color1,#c62828)}
-.virtlab.odd{--virtlab-edge:var(--jp-warn-color1,#b26a00)}.virtlab.plain{--virtlab-edge:var(--jp-info-color1,#0277bd)}
+.virtlab{border:1px solid var(--jp-border-color2,#bbb);border-left:4px solid var(--virtlab-edge);
+border-radius:4px;padding:8px 14px;margin:4px 0;max-width:52em;line-height:1.5;
+color:var(--jp-content-font-color1,inherit)}
+.virtlab.good{--virtlab-edge:var(--jp-success-color1,#2e7d32)}
+.virtlab.bad{--virtlab-edge:var(--jp-error-color1,#c62828)}
+.virtlab.odd{--virtlab-edge:var(--jp-warn-color1,#b26a00)}
+.virtlab.plain{--virtlab-edge:var(--jp-info-color1,#0277bd)}
 .virtlab ul{list-style:none;margin:0;padding:0}.virtlab li{margin:6px 0;padding-left:1.7em;text-indent:-1.7em}
 .virtlab li>*{text-indent:0}.virtlab b.mark{display:inline-block;width:1.7em;text-indent:0}
-.virtlab .pass>b.mark{color:var(--jp-success-color1,#2e7d32)}.virtlab .fail>b.mark{color:var(--jp-error-color1,#c62828)}
+.virtlab .pass>b.mark{color:var(--jp-success-color1,#2e7d32)}
+.virtlab .fail>b.mark{color:var(--jp-error-color1,#c62828)}
 .virtlab .unknown>b.mark{color:var(--jp-warn-color1,#b26a00)}.virtlab .task{font-weight:600;margin:12px 0 0}
 .virtlab .seen,.virtlab .next{display:block;color:var(--jp-content-font-color2,#555)}
 .virtlab p{margin:4px 0}.virtlab summary{cursor:pointer}.virtlab details{margin:4px 0}

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from virtlab import catalogue, lifecycle
-from virtlab.catalogue import Lab, Question
+from virtlab.catalogue import Lab
 from virtlab.errors import UsageError
 from virtlab.notebook import view
 from virtlab.notebook.panel import Panel, paragraphs
 from virtlab.playbooks import OnEvent
+
+NAME_IT = "Name it once: `%lab start 05`. `lab list` in a terminal shows all."
 
 
 @dataclass
@@ -29,8 +31,7 @@ class Session:
         except UsageError:
             if named or self.current or wanted in catalogue.slugs():
                 raise
-            raise UsageError("Which lab? This notebook is not the guide of one.",
-                             do="Name it once: `%lab start 05`. `lab list` in a terminal shows all.") from None
+            raise UsageError("Which lab? This notebook is not the guide of one.", do=NAME_IT) from None
         self.current = lab.slug
         return lab
 
@@ -38,7 +39,7 @@ class Session:
 def _one(words: Sequence[str], usage: str) -> str:
     """The only word there may be."""
     if len(words) > 1:
-        raise UsageError(f"That is more than I understand: {' '.join(words)}.", do=f"Use it like this: `%lab {usage}`.")
+        raise UsageError(f"I do not understand all of '{' '.join(words)}'.", do=f"Like this: `%lab {usage}`.")
     return words[0] if words else ""
 
 
@@ -62,7 +63,8 @@ def hint(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 
 def solve(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """Have it done."""
-    return view.solved(lifecycle.solve(session.lab().slug, task=_one(words, "solve TASK") or None, on_event=on_event))
+    task = _one(words, "solve TASK") or None
+    return view.solved(lifecycle.solve(session.lab().slug, task=task, on_event=on_event))
 
 
 def finish(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
@@ -92,12 +94,12 @@ def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 def predict(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """Commit to an answer before an experiment; the reason is folded until afterwards."""
     if not words:
-        raise UsageError("Predict what?", do="Use it like this: `%lab predict ID`, then with your answer: `%lab predict ID b`.")
-    question: Question = session.lab().quiz.find(words[0])
-    return view.prediction(question, _one(words[1:], "predict ID b"))
+        raise UsageError("Predict what?", do="`%lab predict ID` asks, `%lab predict ID b` is your answer.")
+    answer = _one(words[1:], "predict ID b")
+    return view.prediction(session.lab().quiz.find(words[0]), answer)
 
 
-def help(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:  # noqa: A001
+def help(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """What there is."""
     return paragraphs("plain", "What `%lab` can do", USAGE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from virtlab.errors import UsageError
 from virtlab.notebook.panel import Panel, fold, indent, paragraphs, rich, stacked
 
 if TYPE_CHECKING:
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from virtlab.checks import Result
     from virtlab.errors import LabError
 
-LETTERS = "abcdefgh"
 MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
 WORDS = {"pass": "works", "fail": "not yet", "unknown": "cannot tell"}
-PHASES = {"new": "not started", "starting": "start not finished", "started": "started", "finishing": "finish not finished",
-          "finished": "finished"}
+PHASES = {"new": "not started", "starting": "only half started", "started": "started",
+          "finishing": "only half finished", "finished": "finished"}
 
 
 def error(problem: LabError) -> Panel:
@@ -26,10 +26,12 @@ def error(problem: LabError) -> Panel:
 
 
 def started(done: lifecycle.Started) -> Panel:
-    said = f"{done.lab.slug} is ready." if not done.already else f"{done.lab.slug} was started already, and is still ready."
+    said = "was started already, and is still ready." if done.already else "is ready."
     ports = ", ".join(f"{name} {port}" for name, port in done.lab.ports.items())
-    return paragraphs("good", said, [*done.notes, f"Ports kept for it on localhost: {ports}." if ports else "",
-                                     "**Next:** work through the guide; `%lab grade` shows how far you are."])
+    return paragraphs("good", f"{done.lab.slug} {said}", [
+        *done.notes,
+        f"Ports kept for it on localhost: {ports}." if ports else "",
+        "**Next:** work through the guide; `%lab grade` shows how far you are."])
 
 
 def grade(done: lifecycle.Grade) -> Panel:
@@ -44,7 +46,7 @@ def grade(done: lifecycle.Grade) -> Panel:
     closing = [*done.notes, f"**Next:** {_advice(done)}"]
     body += [f"<p>{rich(line)}</p>" for line in closing]
     text += [line.replace("**", "") for line in closing]
-    tone = "odd" if any(one.state == "unknown" for one in done.results) else "good" if done.passed == done.total else "bad"
+    tone = {0: "good", 1: "bad"}.get(done.exit, "odd")
     return Panel(tone, "".join(body), "\n".join(text))
 
 
@@ -77,19 +79,21 @@ def hint(given: lifecycle.Hint) -> Panel:
     if given.task is None:
         return paragraphs("good", "Everything is solved: no hint needed.")
     if given.text is None:
-        return paragraphs("plain", f"{given.task.title}", ["There is no hint for this task. `%lab grade` says what is missing."])
-    more = "The next `%lab hint` says more." if given.number < given.of else "That was the last one. `%lab solve " \
-        f"{given.task.id}` does this task for you."
-    return paragraphs("plain", f"{given.task.title}: hint {given.number} of {given.of}", [str(given.text), more])
+        return paragraphs("plain", str(given.task.title), ["It has no hint; `%lab grade` says what is seen."])
+    more = "The next `%lab hint` says more."
+    if given.number == given.of:
+        more = f"That was the last one. `%lab solve {given.task.id}` does this task for you."
+    title = f"{given.task.title}: hint {given.number} of {given.of}"
+    return paragraphs("plain", title, [str(given.text), more])
 
 
 def solved(done: lifecycle.Solved) -> Panel:
     what = f"Task “{done.task.title}” is" if done.task else "All tasks are"
-    return paragraphs("good", f"{what} done for you.", ["**Next:** look at what was made, then `%lab grade`."])
+    return paragraphs("good", f"{what} done for you.", ["**Next:** look at what was made; `%lab grade`."])
 
 
 def finished(done: lifecycle.Finished) -> Panel:
-    removed = f"Removed as well, made by you in this lab: {', '.join(done.removed)}." if done.removed else ""
+    removed = f"Removed with it: {', '.join(done.removed)}." if done.removed else ""
     left = f"Not this lab's, left alone: {', '.join(done.left)}." if done.left else ""
     return paragraphs("good", f"{done.lab.slug} is finished, and the machine is as it was.",
                       [removed, left, *done.notes, "Your files in this folder stay."])
@@ -102,39 +106,43 @@ def lab(one: Lab) -> Panel:
 
 def status(labs: Sequence[lifecycle.Status]) -> Panel:
     if not labs:
-        return paragraphs("plain", "No lab was started yet.", ["`%lab start 05` starts one; `lab list` in a terminal shows all."])
+        return paragraphs("plain", "No lab was started yet.",
+                          ["`%lab start 05` starts one; `lab list` in a terminal shows all."])
     return paragraphs("plain", "Your labs", [
-        f"`{one.lab.slug}` {PHASES.get(one.phase, one.phase)}; {one.record.passed} of {one.total} checks have passed"
+        f"`{one.lab.slug}`: {PHASES[one.phase]}; {one.record.passed} of {one.total} checks have passed"
         for one in labs])
 
 
 def questions(asked: Sequence[Question]) -> Panel:
     """Each choice opens and says why it is right or wrong."""
-    return stacked([_question(one, [fold(f"{letter}) {choice.text}", f"<p>{_verdict(choice)}</p>")
-                                    for letter, choice in zip(LETTERS, one.choices, strict=False)]) for one in asked])
+    return stacked([
+        _question(one, [fold(line, f"<p>{_verdict(choice)}</p>") for line, choice in _choices(one).items()])
+        for one in asked])
 
 
 def prediction(asked: Question, answer: str) -> Panel:
-    """Without an answer: the choices. With one: that it is noted, and the reason for later."""
+    """Without an answer: the choices. With one: that it is noted, and the reason for afterwards."""
+    known = {line[0]: (line, choice) for line, choice in _choices(asked).items()}
     if not answer:
-        rows = [f"<p>{letter}) {rich(str(choice.text))}</p>" for letter, choice in zip(LETTERS, asked.choices, strict=False)]
         then = f"Commit yourself before you go on: `%lab predict {asked.id} a`, with your letter."
-        panel = _question(asked, [*rows, f"<p>{rich(then)}</p>"])
-        return Panel(panel.tone, panel.body, f"{panel.text}\n{then}")
-    known = dict(zip(LETTERS, asked.choices, strict=False))
+        return _question(asked, [f"<p>{rich(line)}</p>" for line in [*_choices(asked), then]], then)
     letter = answer.strip("()").lower()
     if letter not in known:
-        from virtlab.errors import UsageError
-
         raise UsageError(f"There is no answer '{answer}'.", do=f"Choose one of {', '.join(known)}.")
-    said = f"You say: {letter}) {known[letter].text}"
-    body = f"<p><b>{rich(said)}</b></p><p>Now run the experiment.</p>" + fold("Afterwards: was it so?", f"<p>{_verdict(known[letter])}</p>")
-    return Panel("plain", body, f"{said}\nNow run the experiment.")
+    line, choice = known[letter]
+    said, then = f"You say {line}", "Now run the experiment."
+    reason = fold("Afterwards: was it so?", f"<p>{_verdict(choice)}</p>")
+    return Panel("plain", f"<p><b>{rich(said)}</b></p><p>{then}</p>{reason}", f"{said}\n{then}")
 
 
-def _question(one: Question, rows: Sequence[str]) -> Panel:
-    choices = [f"  {letter}) {choice.text}" for letter, choice in zip(LETTERS, one.choices, strict=False)]
-    return Panel("plain", f"<p><b>{rich(str(one.question))}</b></p>{''.join(rows)}", "\n".join([str(one.question), *choices]))
+def _choices(one: Question) -> dict[str, Choice]:
+    letters = "abcdefgh"
+    return {f"{letter}) {choice.text}": choice for letter, choice in zip(letters, one.choices, strict=False)}
+
+
+def _question(one: Question, rows: Sequence[str], then: str = "") -> Panel:
+    text = [str(one.question), *(f"  {line}" for line in _choices(one)), *([then] if then else [])]
+    return Panel("plain", f"<p><b>{rich(str(one.question))}</b></p>{''.join(rows)}", "\n".join(text))
 
 
 def _verdict(choice: Choice) -> str:
