@@ -214,19 +214,21 @@ def every() -> list[Lab | Broken]:
     return found
 
 
-def find(wanted: str) -> Lab:
-    """The lab meant by `05`, `5`, `container-networks` or the whole slug."""
+def slug(wanted: str) -> str:
+    """The whole name of the lab meant by `05`, `5`, `container-networks` or the slug itself."""
     known = slugs()
-    for slug in known:
-        number, _, name = slug.partition("-")
-        if wanted in (slug, number, name) or (
+    for one in known:
+        number, _, name = one.partition("-")
+        if wanted in (one, number, name) or (
             wanted.isdigit() and number.isdigit() and int(wanted) == int(number)
         ):
-            return load(slug)
-    names = known + [slug.partition("-")[2] for slug in known]
-    raise UsageError(
-        f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them."
-    )
+            return one
+    names = known + [one.partition("-")[2] for one in known]
+    raise UsageError(f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them.")
+
+
+def find(wanted: str) -> Lab:
+    return load(slug(wanted))
 
 
 def _quiz(file: Path) -> Quiz:
