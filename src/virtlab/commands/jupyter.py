@@ -1,0 +1,42 @@
+"""Start, stop or find JupyterLab. `url` prints the address with its token."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from virtlab import paths, render, roles, root
+from virtlab.commands.up import alone, jupyter_address, play
+from virtlab.errors import MachineError
+
+STATES = {"start": "started", "stop": "stopped", "restart": "restarted"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("verb", choices=[*STATES, "url"])
+
+
+def run(options: argparse.Namespace) -> render.Result:
+    if not (paths.HOST_D / "jupyterlab.json").exists():
+        raise MachineError("This machine has no JupyterLab yet.", do="Run `./lab up`.")
+    if options.verb in STATES:
+        root.become(f"`lab jupyter {options.verb}` works on a service; that", sys.argv[1:])
+        os.environ["XDG_CONFIG_HOME"] = str(Path(root.caller().pw_dir) / ".config")
+        with alone(f"jupyter {options.verb}"):
+            play(
+                roles.UP,
+                ["jupyterlab"],
+                variables={"daemon_state": STATES[options.verb]},
+                tags=["jupyterlab"],
+                log=f"jupyter-{options.verb}",
+            )
+    if options.verb == "stop":
+        return render.Result({"state": "stopped"}, "JupyterLab is stopped. `lab jupyter start` starts it.")
+    url = jupyter_address()
+    if not url:
+        raise MachineError(
+            "Its token can only be read by the person who called `lab up`.", do="Run it as them, or as root."
+        )
+    return render.Result({"url": url}, url)

@@ -1,0 +1,159 @@
+"""All tests, on this machine: it is made a lab host first. `--fast` leaves out what needs one."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree  # our own pytest wrote it
+
+from virtlab import paths, render, root, tooling
+from virtlab.errors import Exit
+
+LIMIT = 20 * 60  # seconds; a part that takes longer hangs
+SLOWEST = 8
+SHOWN = 200  # lines of a failed part
+FOLDERS = ("unit", "roles", "labs", "notebooks", "browser")
+
+
+@dataclass
+class Part:
+    name: str
+    command: list[str]
+    seconds: float = 0.0
+    code: int = 0
+    output: str = ""
+    tests: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.code != 0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fast", action="store_true", help="leave out what needs a lab host")
+    parser.add_argument("-k", metavar="EXPR", default="", help="only these tests, as pytest's -k")
+
+
+def run(options: argparse.Namespace) -> render.Result:
+    began = time.monotonic()
+    if not options.fast:
+        root.become("`lab test` makes this machine a lab host; that", sys.argv[1:])
+    tooling.install(browser=not options.fast)
+    was_there = paths.HOST_D.exists()
+    before = None if was_there or options.fast else tooling.remains()
+    done = []
+    for part in _parts(options.fast, options.k):
+        _run(part)
+        done.append(part)
+        if part.name == "up" and part.has_failed:
+            break  # nothing after it could work
+    if before is not None:
+        done.append(_take_down(before))
+    return _result(done, time.monotonic() - began)
+
+
+def _parts(fast: bool, expression: str) -> Iterator[Part]:
+    lab = str(paths.ROOT / "lab")
+    if not expression:
+        yield Part("ruff", [tooling.program("ruff"), "check", "--quiet", "."])
+        yield Part("mypy", [tooling.program("mypy"), "--no-error-summary"])
+        yield Part("yamllint", [tooling.program("yamllint"), "--strict", "."])
+        yield Part("ansible-lint", [tooling.program("ansible-lint"), "-q", "--nocolor"])
+    if not fast:
+        yield Part("up", [lab, "up", "--yes"])
+    for folder in FOLDERS:
+        if not any((paths.ROOT / "tests" / folder).glob("test_*.py")):
+            continue
+        chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
+        report = tooling.scratch() / f"{folder}.xml"
+        report.unlink(missing_ok=True)
+        pytest = [tooling.program("pytest"), "-q", f"tests/{folder}", f"--junit-xml={report}", *chosen]
+        # A guide's cells share a kernel; the labs share a machine: whole files are handed out.
+        workers = ["-n", "2", "--dist", "loadfile"] if folder in ("unit", "notebooks") else []
+        yield Part(folder, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}", *workers])
+
+
+def _run(part: Part) -> None:
+    sys.stderr.write(f"{part.name:<13}")
+    sys.stderr.flush()
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            part.command, cwd=paths.ROOT, env=tooling.environment(), stdin=subprocess.DEVNULL, timeout=LIMIT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        part.code, part.output = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        part.code, part.output = 124, f"{_text(late.output)}\nIt did not end within {LIMIT // 60} minutes."
+    part.seconds = time.monotonic() - began
+    _count(part)
+    summary = ", ".join(f"{count} {what}" for what, count in part.counts.items() if count)
+    sys.stderr.write(f"{'FAILED' if part.has_failed else 'ok':<7}{part.seconds:6.1f} s  {summary}\n")
+    if part.has_failed:
+        lines = part.output.rstrip().splitlines()
+        cut = [f"… {len(lines) - SHOWN} lines before"] if len(lines) > SHOWN else []
+        sys.stderr.write("\n".join([*cut, *lines[-SHOWN:], "", ""]))
+
+
+def _text(output: bytes | str | None) -> str:
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
+
+
+def _count(part: Part) -> None:
+    """A part without tests of its own, a linter, counts as one."""
+    if part.name in FOLDERS:
+        if part.code == 5:  # pytest found nothing to run under -k or -m
+            part.code = 0
+        report = tooling.scratch() / f"{part.name}.xml"
+        if report.exists():
+            _read(part, report)
+            return
+    part.counts = {"failed": 1} if part.has_failed else {"passed": int(part.name not in FOLDERS)}
+
+
+def _read(part: Part, report: Path) -> None:
+    part.counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
+        bad = case.find("failure") is not None or case.find("error") is not None
+        kind = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
+        part.counts[kind] += 1
+        part.tests[f"{part.name}: {case.get('name')}"] = float(case.get("time") or 0)
+    if part.has_failed and not part.counts["failed"]:
+        part.counts["failed"] = 1  # it did not get as far as a test
+
+
+def _take_down(before: set[str]) -> Part:
+    """The machine was bare: that `lab down` leaves it so is a test as well."""
+    part = Part("down", [str(paths.ROOT / "lab"), "down", "--yes"])
+    _run(part)
+    left = sorted(tooling.remains() - before)
+    if left and not part.has_failed:
+        part.code, part.counts = 1, {"failed": 1}
+        sys.stderr.write("".join(f"  left behind: {thing}\n" for thing in left))
+    return part
+
+
+def _result(done: list[Part], seconds: float) -> render.Result:
+    total = {what: sum(part.counts.get(what, 0) for part in done) for what in ("passed", "failed", "skipped")}
+    times = {part.name: part.seconds for part in done} | {
+        n: t for part in done for n, t in part.tests.items()
+    }
+    slowest = sorted(times.items(), key=lambda one: -one[1])[:SLOWEST]
+    lines = ["", f"Slowest of {seconds:.0f} s:", *(f"  {took:6.1f} s  {name}" for name, took in slowest), ""]
+    skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
+    lines.append(f"{total['passed']} passed, {total['failed']} failed{skipped}")
+    parts = [
+        {"name": part.name, "ok": not part.has_failed, "seconds": round(part.seconds, 1), **part.counts}
+        for part in done
+    ]
+    data = {
+        **total, "seconds": round(seconds, 1), "slowest": dict(slowest),
+        "parts": parts,
+    }  # fmt: skip
+    return render.Result(data, "\n".join(lines), Exit.FAILED if total["failed"] else Exit.OK)
