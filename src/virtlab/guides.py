@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import re
 import sys
@@ -35,7 +36,8 @@ RECORD = ".released.json"
 def read(source: Path) -> Any:
     """A guide, with its tags looked at: a wrong tag would hand out the solution."""
     try:
-        guide = nbformat.read(source, as_version=4)
+        guide = nbformat.reads(source.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
+        nbformat.validate(guide)                        # reading alone only logs what is wrong
     except (OSError, ValueError, nbformat.ValidationError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise LabError(f"{source.name} is not a readable notebook: {said}",
@@ -50,9 +52,6 @@ def read(source: Path) -> Any:
 def problems(cell: Any) -> Iterator[str]:
     """What is wrong with a cell's tags."""
     tags = cell.metadata.get("tags", [])
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        yield f"tags must be a list of words, not {tags!r}."
-        return
     for tag in sorted(set(tags) - TAGS):
         yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}."
     if set(tags) >= PROSE:
@@ -148,20 +147,19 @@ def pictures_of(slug: str, guide: Any) -> dict[str, Path]:
 def _place(workspace: Path, slug: str, content: bytes, record: dict[str, str], *, check: bool) -> Released:
     """Write one guide where nothing of the learner's is lost. `record` says what was released as what."""
     digest = hashlib.sha256(content).hexdigest()
-    names = [f"{slug}/{slug}.ipynb", f"{slug}/{slug}.new.ipynb"]
-    if (workspace / names[0]).exists() and digest in {record.get(name) for name in names}:
-        return Released(slug, "kept", names[0])
-    number = 1
-    while not _ours(workspace / names[0], record.get(names[0])):
-        names.pop(0)                                    # the learner worked in that one: it is theirs
-        number += 1
-        names.append(f"{slug}/{slug}.new-{number}.ipynb")
-    target = workspace / names[0]
-    state = "beside" if number > 1 else "updated" if target.exists() else "new"
-    record[names[0]] = digest
+    for number in itertools.count():
+        suffix = f".new-{number}" if number > 1 else ".new" if number else ""
+        name = f"{slug}/{slug}{suffix}.ipynb"
+        path = workspace / name
+        if path.exists() and record.get(name) == digest:
+            return Released(slug, "kept", name)         # as it is, or as the learner has worked in it
+        if _ours(path, record.get(name)):
+            break
+    state = "beside" if number else "updated" if path.exists() else "new"
+    record[name] = digest
     if not check:
-        _write(target, content)
-    return Released(slug, state, names[0])
+        _write(path, content)
+    return Released(slug, state, name)
 
 
 def _ours(path: Path, released: str | None) -> bool:
