@@ -13,6 +13,7 @@ import pytest
 
 from virtlab import doctor, ports
 from virtlab.doctor import State, containers, kernel, machine, network
+from virtlab.doctor import ports as doctor_ports
 from virtlab.doctor.finding import ask
 from virtlab.seat import Seat
 
@@ -45,6 +46,25 @@ def test_another_address_is_no_clash() -> None:
         server.bind(("127.0.0.2", 0))
         server.listen()
         assert ports.Listeners(Seat()).owner(server.getsockname()[1]) is None
+
+
+def test_a_taken_port_is_named_with_the_variable_that_moves_it() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        found = {one.id: one for one in doctor_ports.probe({"wordpress_port": port})}[f"port.{port}"]
+    assert found.state is State.FAIL
+    assert f"process {os.getpid()}" in found.seen
+    assert f"--set wordpress_port={port + 1}" in found.do
+
+
+def test_every_standing_port_can_be_moved() -> None:
+    variables = {"virtlab_registry": "registry.lab.test:5999", "jupyterlab_port": 8999}
+    moved = {one.role: one.moved for one in doctor_ports.wanted(doctor_ports.variables() | variables)}
+    assert moved["registry"] == "virtlab_registry=registry.lab.test:6000"
+    assert moved["jupyterlab"] == "jupyterlab_port=9000"
+    assert set(moved) >= {"wordpress", "container_networks"}
 
 
 def test_mirrors_of_both_formats() -> None:

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> render.Result:
     )  # the caller's variables, not root's
     settings.variables()  # a broken file is said before anything is changed
     with alone("up"):
-        notes = _look(options)
+        notes = _look(options, values)
         if not (options.yes or options.check or paths.HOST_D.exists()):
             ask(ABOUT.format(user=root.caller().pw_name), "Go on?")
         if not options.check:
@@ -107,12 +107,12 @@ def keep_record() -> None:
         kept.unlink()
 
 
-def _look(options: argparse.Namespace) -> list[str]:
+def _look(options: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
     from virtlab import preflight
     from virtlab.doctor import finding, ports
 
     notes = preflight.check()
-    for port in () if options.only else ports.probe():  # a role converged by itself says it itself
+    for port in () if options.only else ports.probe(values):  # a role converged by itself says it itself
         if port.state is finding.State.FAIL:
             raise MachineError(port.seen, do=port.do)
     if not options.check and preflight.finish_interrupted_dpkg():

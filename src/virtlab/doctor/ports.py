@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,10 @@ class Wanted:
         return f"{self.variable}={self.name}{self.port + 1}"
 
 
-def probe() -> Iterator[Finding]:
+def probe(chosen: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """As the roles' variables are, or are going to be."""
     listeners = Listeners(Seat())
-    for one in wanted():
+    for one in wanted(variables() | dict(chosen or {})):
         yield standing(one, listeners.owner(one.port, one.address))
 
 
@@ -52,9 +53,8 @@ def standing(one: Wanted, owner: Owner | None) -> Finding:
     )
 
 
-def wanted() -> list[Wanted]:
-    """Every `<role>_…port` of the roles' defaults and the registry's, as the user's variables move them."""
-    values = variables()
+def wanted(values: Mapping[str, Any]) -> list[Wanted]:
+    """Every `<role>_…port` among the roles' variables, and the registry's."""
     roles = [file.parents[1].name for file in _defaults()]
     found = []
     for name, value in values.items():
