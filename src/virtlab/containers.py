@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from virtlab.ports import listening
+
 if TYPE_CHECKING:
     from virtlab.catalogue import Lab
     from virtlab.seat import Seat
 
-DNS = "0B00007F:"  # 127.0.0.11, Docker's own resolver in each container, as /proc/net/tcp writes it
-LISTENING = "0A"
+DNS = "127.0.0.11"  # Docker's own resolver, inside every container on a network that somebody created
 
 
 def running(seat: Seat, name: str) -> Any:
@@ -73,14 +74,14 @@ def together(*calls: tuple[Any, ...]) -> list[Any]:
 def resolve(seat: Seat, lab: Lab, container: Any, *names: str) -> dict[str, set[str]]:
     """The addresses Docker's DNS gives inside a container; /etc/hosts has no say in it."""
     asked = "; ".join(
-        f"echo name={name}; if command -v nslookup >/dev/null; then nslookup {name} 127.0.0.11; "
+        f"echo name={name}; if command -v nslookup >/dev/null; then nslookup {name} {DNS}; "
         f"elif command -v getent >/dev/null; then getent -s dns ahostsv4 {name}; else exit 127; fi"
         for name in names
     )
     found = {name: set[str]() for name in names}
     for answer in inside(seat, lab, container, f"({asked}) 2>&1").split("name=")[1:]:
         name, _, rest = answer.partition("\n")
-        found[name.strip()] = set(re.findall(r"\b\d+\.\d+\.\d+\.\d+\b", rest)) - {"127.0.0.11"}
+        found[name.strip()] = set(re.findall(r"\b\d+\.\d+\.\d+\.\d+\b", rest)) - {DNS}
     return found
 
 
@@ -94,13 +95,8 @@ def namespace_file(seat: Seat, lab: Lab, container: Any, name: str) -> str:
 
 def listeners(seat: Seat, lab: Lab, container: Any) -> dict[str, int]:
     """What listens on TCP where the container is, as {socket: port}. Same socket, same network namespace."""
-    files = [namespace_file(seat, lab, container, name) for name in ("tcp", "tcp6")]
-    lines = [line.split() for text in files for line in text.splitlines()]
-    return {
-        fields[9]: int(fields[1].rpartition(":")[2], 16)
-        for fields in lines
-        if len(fields) > 9 and fields[3] == LISTENING and not fields[1].startswith(DNS)
-    }
+    tables = [namespace_file(seat, lab, container, name) for name in ("tcp", "tcp6")]
+    return {socket: port for table in tables for address, port, socket in listening(table) if address != DNS}
 
 
 def joined(seat: Seat, lab: Lab) -> list[tuple[Any, Any]]:
@@ -121,8 +117,8 @@ def shared_ports(seat: Seat, lab: Lab, one: Any, other: Any) -> list[int]:
 
 def reached(seat: Seat, lab: Lab, sender: str, near: list[str], far: list[str]) -> set[str]:
     """Which addresses answer a packet. Once the near ones have answered, the far ones have had their time."""
-    pings = "".join(f"(ping -c 1 -w 1 {one} >/dev/null 2>&1 && echo reached={one}) & " for one in far)
-    pings += "".join(f"ping -c 1 -w 1 {one} >/dev/null 2>&1 && echo reached={one}; " for one in near)
+    pings = "".join(f"(ping -c 1 -W 1 {one} >/dev/null 2>&1 && echo reached={one}) & " for one in far)
+    pings += "".join(f"ping -c 1 -W 1 {one} >/dev/null 2>&1 && echo reached={one}; " for one in near)
     script = f"command -v ping >/dev/null || exit 127; {pings} sleep 0.05; kill 0"
     answers = inside(seat, lab, seat.docker.containers.get(sender), script)
     return set(re.findall(r"reached=(\S+)", answers))
