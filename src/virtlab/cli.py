@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from virtlab import __version__
+from virtlab import __version__, groups
 from virtlab.errors import Exit, LabError
 from virtlab.render import Result, Style, error
 
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
+        if arguments is None:
+            groups.join(words)
         return _run(words)
     except LabError as problem:
         _fail(problem, as_json)

@@ -1,8 +1,7 @@
-"""Becoming root through sudo, and a member of groups that were given since this session began."""
+"""Becoming root through sudo, and whose root that is."""
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import re
@@ -17,7 +16,6 @@ from virtlab.errors import MachineError
 KEPT = re.compile(
     r"(https?|ftp|all|no)_proxy|PIP_\w+|UV_\w+|SSL_CERT_(FILE|DIR)|VIRTLAB_\w+|DEBIAN_FRONTEND", re.I
 )
-GROUPS = ("docker", "libvirt")
 
 
 def caller() -> pwd.struct_passwd:
@@ -48,31 +46,3 @@ def become(why: str, arguments: list[str]) -> None:
     kept = ",".join(sorted(name for name in os.environ if KEPT.fullmatch(name)))
     preserve = [f"--preserve-env={kept}"] if kept else []
     os.execv(sudo, [sudo, "-H", *preserve, "--", str(paths.ROOT / "lab"), *arguments])  # noqa: S606
-
-
-def join_groups(arguments: list[str]) -> None:
-    """`lab up` puts its user in Docker's and libvirt's groups; an older session takes them on here."""
-    if os.geteuid() == 0 or os.environ.get("VIRTLAB_GROUPS"):
-        return
-    have = {os.getegid(), *os.getgroups()}
-    missing = [name for name in GROUPS if _is_member(name, have)]
-    sg = shutil.which("sg")
-    if not missing or not sg:
-        return
-    os.environ["VIRTLAB_GROUPS"] = " ".join(missing)  # once is enough
-    command = [str(paths.ROOT / "lab"), *arguments]
-    for name in (
-        grp.getgrgid(os.getegid()).gr_name,
-        *missing,
-    ):  # the innermost keeps new files in our own group
-        command = [sg, name, "-c", shlex.join(command)]
-    os.execv(sg, command)  # noqa: S606
-
-
-def _is_member(name: str, have: set[int]) -> bool:
-    """Whether the group's list names us, and this process does not know of it yet."""
-    try:
-        group = grp.getgrnam(name)
-        return group.gr_gid not in have and pwd.getpwuid(os.geteuid()).pw_name in group.gr_mem
-    except KeyError:
-        return False
