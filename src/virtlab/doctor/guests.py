@@ -7,10 +7,11 @@ import os
 import pwd
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from virtlab import settings, virtualization
+from virtlab import paths, settings, virtualization
 from virtlab.doctor.finding import Finding, State
 from virtlab.errors import Unknown
 from virtlab.seat import Seat
@@ -28,8 +29,9 @@ def probe() -> Iterator[Finding]:
 def kvm(record: dict[str, Any]) -> Finding:
     """What the role found by trying, when it has; else we try it now."""
     if record.get("domain_type") and record.get("why"):
-        tried = f" (tried {record['tried']})" if record.get("tried") else ""
-        return _kvm(record["domain_type"], f"{record['why'].rstrip('.')}{tried}.", "")
+        kept = (paths.HOST_D / "kvm_host.json").stat().st_mtime
+        tried = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept))
+        return _kvm(record["domain_type"], f"{record['why'].rstrip('.')} (tried by `lab up`, {tried}).", "")
     verdict = virtualization.try_kvm()
     return _kvm(verdict.domain_type, f"{verdict.why.rstrip('.')} (tried just now).", verdict.do)
 
