@@ -28,6 +28,12 @@ if (!defined('WP_HTTP_BLOCK_EXTERNAL')) {
     define('WP_HTTP_BLOCK_EXTERNAL', lab_setting('WORDPRESS_ALLOW_EXTERNAL') === '');
 }
 
+if (!defined('WP_SITEURL') && !empty($_SERVER['HTTP_HOST'])) {
+    // The blog is wherever the visitor found it: a moved port or a tunnel changes nothing.
+    define('WP_HOME', 'http://' . $_SERVER['HTTP_HOST']);
+    define('WP_SITEURL', WP_HOME);
+}
+
 if (!defined('ABSPATH')) {
     define('ABSPATH', __DIR__ . '/');
 }
