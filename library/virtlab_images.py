@@ -35,7 +35,7 @@ options:
   mirror: {description: Where its packages are; empty for the one this machine uses., type: str, default: ""}
   edition: {description: Any other word makes every image anew., type: str, default: ""}
   cache: {description: Where the base system is kept., type: path, default: /var/cache/virtlab}
-  record: {description: Where the images' names are written for everybody., type: path}
+  record: {description: Where the images' names are written for everybody., type: path, required: true}
   ca: {description: The registry's CA certificate (published)., type: path}
   user: {description: Who pushes (published)., type: str}
   password_file: {description: The file with the password (published)., type: path}
@@ -51,6 +51,7 @@ EXAMPLES = r"""
   virtlab_images:
     registry: registry.lab.test:5000
     context: files
+    record: /var/lib/virtlab/host.d/base_images.json
     images: {debian: {parents: {}, hub: debian}, nginx: {parents: {BASE: debian}, hub: nginx}}
 """
 
@@ -128,14 +129,14 @@ def digest_in_registry(p: dict[str, Any], connection: http.client.HTTPSConnectio
     return answer.headers.get("Docker-Content-Digest") if answer.status == http.client.OK else None
 
 
-def unpublished(p: dict[str, Any], password: str) -> list[str]:
+def unpublished(p: dict[str, Any], names: list[str], password: str) -> list[str]:
     token = base64.b64encode(f"{p['user']}:{password}".encode()).decode()
     host, _, port = p["registry"].rpartition(":")
     connection = http.client.HTTPSConnection(host, int(port), timeout=10,
                                              context=ssl.create_default_context(cafile=p["ca"]))
     missing = []
     try:
-        for name in p["images"]:
+        for name in names:
             local = ask(f"/images/{p['registry']}/{name}:latest/json")
             if not local:
                 raise BuildError(f"The image {name} is not on this machine. Build it: `lab up --only base_images`.")
@@ -186,10 +187,11 @@ def run(module: AnsibleModule) -> list[str]:
         return remove(p, check)
     if p["state"] == "published":
         secret = Path(p["password_file"])
-        if check and not secret.is_file():
-            return list(p["images"])
+        names = list(json.loads(Path(p["record"]).read_text())["images"]) if Path(p["record"]).is_file() else []
+        if check and not (names and secret.is_file()):
+            return ["everything"]       # before the first converge there is nothing to look at
         password = secret.read_text().strip()
-        missing = unpublished(p, password)
+        missing = unpublished(p, names, password)
         if missing and not check:
             push(p, missing, password)
         return missing
@@ -197,7 +199,7 @@ def run(module: AnsibleModule) -> list[str]:
     missing = [name for name, image in images.items() if not image.is_built()]
     if missing and not check:
         make(p, images, missing)
-    if p["record"] and not record_is_right(p):
+    if not record_is_right(p):
         missing.append("host.d")
         if not check:
             Path(p["record"]).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -217,7 +219,7 @@ def main() -> None:
             "mirror": {"type": "str", "default": ""},
             "edition": {"type": "str", "default": ""},
             "cache": {"type": "path", "default": "/var/cache/virtlab"},
-            "record": {"type": "path"},
+            "record": {"type": "path", "required": True},
             "ca": {"type": "path"},
             "user": {"type": "str"},
             "password_file": {"type": "path", "no_log": False},

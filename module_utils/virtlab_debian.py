@@ -11,7 +11,10 @@ from pathlib import Path
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 OPTIONS = [
-    "--variant=minbase", "--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
+    "--variant=minbase", "--dpkgopt=force-unsafe-io",
+    # nothing that apt could fetch again stays in a layer
+    "--aptopt=Acquire::Languages \"none\"", "--aptopt=Dir::Cache::pkgcache \"\"", "--aptopt=Dir::Cache::srcpkgcache \"\"",
+    "--aptopt=DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb\"; }",
     "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/locale/*",
 ]
