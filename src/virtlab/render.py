@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from virtlab.lifecycle import Finished, Grade, Hint, Solved, Started, Status
     from virtlab.lint import Finding
     from virtlab.prove import Proof
+    from virtlab.scaffold import Made
 
 COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2", "strong": "1"}
 MARKS = {"pass": ("✔", "good"), "fail": ("✘", "bad"), "unknown": ("?", "odd")}
@@ -254,4 +255,14 @@ def findings(found: Sequence[Finding], looked: int, style: Style) -> str:
     problems = "nothing to complain about" if not found else f"{len(found)} things to mend"
     return "\n".join(
         [*lines, style.paint(f"{looked} labs looked at: {problems}.", "bad" if found else "good")]
+    )
+
+
+def made(done: Made, style: Style) -> str:
+    from virtlab import paths
+
+    files = [f"  {paths.short(file)}" for file in done.files]
+    todo = [f"  {number}. {said}" for number, said in enumerate(done.todo, 1)]
+    return "\n".join(
+        [f"{style.paint(done.lab.slug, 'strong')} is there, and works:", *files, "What is left:", *todo]
     )

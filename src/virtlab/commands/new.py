@@ -1,0 +1,16 @@
+"""A new lab, small and complete: it starts, is graded, solved and proven, and waits to be changed into yours."""
+
+from __future__ import annotations
+
+import argparse
+
+from virtlab import render, scaffold
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("lab", metavar="NAME", help="two digits and words, like 11-my-lab")
+
+
+def run(options: argparse.Namespace) -> render.Result:
+    made = scaffold.make(options.lab)
+    return render.Result(made.as_dict(), lambda style: render.made(made, style))
