@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The lab's own corner of libvirt: a NAT network, a storage pool, who may use them, and how guests run here."""
+"""The lab's own corner of libvirt: a network, a storage pool, who may use them, how guests run here."""
 
 from __future__ import annotations
 
@@ -28,19 +28,26 @@ options:
   state: {description: Whether all this is there., type: str, choices: [present, absent], default: present}
   network: {description: The network's name., type: str, required: true}
   bridge: {description: Its bridge., type: str, required: true}
-  subnet: {description: 'Wanted; another free /24 of 192.168 is taken when this one is in use.', type: str, required: true}
+  subnet: {description: Wanted; another free one is taken when it is in use., type: str, required: true}
   pool: {description: The pool's name., type: str, required: true}
   pool_path: {description: The pool's folder., type: path, required: true}
   users: {description: Who may use libvirt and KVM; root always may., type: list, elements: str, default: []}
-  hook: {description: Text of the network hook that keeps other firewalls off the lab's bridge., type: str, required: true}
-  trial: {description: 'Source of the program that tries hardware virtualization (JSON on its output).', type: str, required: true}
+  hook: {description: Text of the network hook that keeps other firewalls off., type: str, required: true}
+  trial: {description: Source of the program that tries hardware virtualization., type: str, required: true}
   report: {description: Where the outcome is written., type: path, required: true}
 """
 
 EXAMPLES = r"""
 - name: The lab's network and pool
-  virtlab_libvirt: {network: virtlab, bridge: virbr-lab, subnet: 192.168.150.0/24, pool: virtlab,
-                    pool_path: /var/lib/virtlab/pool, hook: '', trial: '', report: /var/lib/virtlab/host.d/kvm_host.json}
+  virtlab_libvirt:
+    network: virtlab
+    bridge: virbr-lab
+    subnet: 192.168.150.0/24
+    pool: virtlab
+    pool_path: /var/lib/virtlab/pool
+    hook: ""
+    trial: "{{ lookup('file', 'virtualization.py') }}"
+    report: /var/lib/virtlab/host.d/kvm_host.json
 """
 
 RETURN = r"""
@@ -58,6 +65,10 @@ QEMU = Path("/usr/bin/qemu-system-aarch64" if ARM else "/usr/bin/qemu-system-x86
 
 def run(*command: str, **kwargs: Any) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, **kwargs).stdout
+
+
+def tree(thing: Any) -> ET.Element:
+    return ET.fromstring(thing.XMLDesc())  # noqa: S314  (libvirt's own words)
 
 
 class Host:
@@ -84,7 +95,7 @@ class Host:
         new.chmod(0o644)
         new.replace(self.path)
 
-    # --- access ---------------------------------------------------------------------------------------------------
+    # --- access ---------------------------------------------------------------------------------------------
     def access(self) -> None:
         have = {group.gr_name: group for group in grp.getgrall()}
         for name in GROUPS:
@@ -98,16 +109,17 @@ class Host:
         if not DEVICE.exists() or "kvm" not in have:
             return
         now, gid = DEVICE.stat(), have["kvm"].gr_gid
-        # With a mode that QEMU's user cannot pass, libvirt throws its capability cache away at every question.
-        if (now.st_mode & 0o060 != 0o060 or now.st_gid != gid) and self.change(f"{DEVICE}: group kvm may use it"):
+        # When QEMU's user cannot open it, libvirt throws its capability cache away at every question.
+        shut = now.st_mode & 0o060 != 0o060 or now.st_gid != gid
+        if shut and self.change(f"{DEVICE}: group kvm may use it"):
             self.undo.setdefault("kvm", {"mode": now.st_mode & 0o7777, "uid": now.st_uid, "gid": now.st_gid})
             self.save()
             os.chown(DEVICE, now.st_uid, gid)
             DEVICE.chmod(0o660)
 
-    # --- network and pool -----------------------------------------------------------------------------------------
+    # --- network and pool -----------------------------------------------------------------------------------
     def connect(self) -> Any:
-        import libvirt  # noqa: PLC0415  (check mode works before it is there)
+        import libvirt  # here, because check mode works before it is there
 
         libvirt.registerErrorHandler(lambda *_: None, None)
         return libvirt.open(URI)
@@ -117,7 +129,7 @@ class Host:
                  for route in json.loads(run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
                  if route["dst"] != "default" and route.get("type") not in ("broadcast", "multicast")]
         for network in conn.listAllNetworks():
-            for ip in ET.fromstring(network.XMLDesc()).iter("ip"):
+            for ip in tree(network).iter("ip"):
                 if ip.get("family", "ipv4") == "ipv4":
                     mask = ip.get("netmask") or ip.get("prefix") or "24"
                     taken.append(ipaddress.ip_network(f"{ip.get('address')}/{mask}", strict=False))
@@ -127,8 +139,8 @@ class Host:
             if not any(candidate.overlaps(other) for other in taken if other.version == 4):
                 return candidate
         return self.module.fail_json(
-            msg=f"{wanted} is in use on this machine, and so is every other 192.168.150–249.0/24. Give a free "
-                "network with kvm_host_subnet, for example 10.150.0.0/24.")
+            msg=f"{wanted} is in use on this machine, and so is every 192.168.151–249.0/24. Give a "
+                "free network with kvm_host_subnet, for example 10.150.0.0/24.")
 
     def network(self, conn: Any) -> None:
         name, bridge = self.p["network"], self.p["bridge"]
@@ -158,7 +170,7 @@ class Host:
             network.create()
             if hook:
                 run(str(self.hook), name, "started", "begin", "-")
-        ip = ET.fromstring(network.XMLDesc()).find("ip")
+        ip = tree(network).find("ip")
         if ip is not None:
             gateway = ipaddress.IPv4Interface(f"{ip.get('address')}/{ip.get('netmask') or ip.get('prefix')}")
             self.report |= {"subnet": str(gateway.network), "gateway": str(gateway.ip)}
@@ -178,13 +190,15 @@ class Host:
             pool.setAutostart(True)
         if not pool.isActive() and self.change(f"pool {name} is started"):
             pool.create()
-        self.report["pool_path"] = ET.fromstring(pool.XMLDesc()).findtext("target/path")
+        self.report["pool_path"] = tree(pool).findtext("target/path")
 
-    # --- how guests run -------------------------------------------------------------------------------------------
+    # --- how guests run -------------------------------------------------------------------------------------
     def virtualization(self) -> None:
-        cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line for line in lines if line.startswith("model name")), "")
         qemu = QEMU.stat() if QEMU.exists() else None
-        asked = [cpu, platform.release(), qemu and [qemu.st_mtime, qemu.st_size], DEVICE.exists(), self.p["trial"]]
+        asked = [cpu, platform.release(), qemu and [qemu.st_mtime, qemu.st_size], DEVICE.exists(),
+                 self.p["trial"]]
         key = sha256(json.dumps(asked).encode()).hexdigest()[:16]
         if self.report.get("tried") != key and self.change("hardware virtualization is tried"):
             verdict = json.loads(run(sys.executable, "-", input=self.p["trial"], timeout=60))
@@ -200,7 +214,7 @@ class Host:
 
     def present(self) -> None:
         self.access()
-        self.report |= {"uri": URI, "network": self.p["network"], "bridge": self.p["bridge"], "pool": self.p["pool"]}
+        self.report |= {"uri": URI} | {name: self.p[name] for name in ("network", "bridge", "pool")}
         self.virtualization()
         try:
             conn = self.connect()
@@ -215,7 +229,7 @@ class Host:
             self.pool(conn)
         self.save()
 
-    # --- the undo -------------------------------------------------------------------------------------------------
+    # --- the undo -------------------------------------------------------------------------------------------
     def absent(self) -> None:
         try:
             conn = self.connect()
@@ -223,24 +237,27 @@ class Host:
             conn = None     # no libvirt, nothing of ours in it
         if conn:
             self.absent_guests(conn)
-            for pool in conn.listAllStoragePools():
-                if pool.name() == self.p["pool"] and self.change(f"pool {pool.name()} is removed"):
-                    if pool.isActive():
-                        pool.destroy()
-                    pool.undefine()
-            for network in conn.listAllNetworks():
-                if network.name() == self.p["network"] and self.change(f"network {network.name()} is removed"):
-                    if network.isActive():
-                        network.destroy()
-                    network.undefine()
+            pools, networks = conn.listAllStoragePools(), conn.listAllNetworks()
+            for thing in [*(p for p in pools if p.name() == self.p["pool"]),
+                          *(n for n in networks if n.name() == self.p["network"])]:
+                if self.change(f"libvirt's {thing.name()} is removed"):
+                    if thing.isActive():
+                        thing.destroy()
+                    thing.undefine()
         if self.hook.exists() and self.change(f"{self.hook} is removed"):
-            subprocess.run([self.hook, self.p["network"], "stopped", "end", "-"], check=False, capture_output=True)
+            subprocess.run([self.hook, self.p["network"], "stopped", "end", "-"], check=False,
+                           capture_output=True)
             self.hook.unlink()
         folder = Path(self.p["pool_path"])
         if folder.is_dir() and self.change(f"{folder} is removed"):
             for file in folder.iterdir():
                 file.unlink()
             folder.rmdir()
+        self.absent_access()
+        if self.path.exists() and self.change(f"{self.path} is removed"):
+            self.path.unlink()
+
+    def absent_access(self) -> None:
         for user, group in self.undo.get("groups", []):
             try:
                 member = user in grp.getgrnam(group).gr_mem and bool(pwd.getpwnam(user))
@@ -252,14 +269,12 @@ class Host:
         if before and DEVICE.exists() and self.change(f"{DEVICE} gets its old mode"):
             os.chown(DEVICE, before["uid"], before["gid"])
             DEVICE.chmod(before["mode"])
-        if self.path.exists() and self.change(f"{self.path} is removed"):
-            self.path.unlink()
 
     def absent_guests(self, conn: Any) -> None:
         """Guests whose disk is in the pool cannot live without it."""
         folder = self.p["pool_path"].rstrip("/") + "/"
         for guest in conn.listAllDomains():
-            sources = [source for disk in ET.fromstring(guest.XMLDesc()).iterfind("devices/disk/source")
+            sources = [source for disk in tree(guest).iterfind("devices/disk/source")
                        for source in disk.attrib.values()]
             if not any(s.startswith(folder) or s == self.p["pool"] for s in sources):
                 continue
@@ -286,9 +301,11 @@ def main() -> None:
     try:
         host.present() if module.params["state"] == "present" else host.absent()
     except subprocess.CalledProcessError as error:
-        module.fail_json(msg=f"`{' '.join(map(str, error.cmd))}` failed: {(error.stderr or error.stdout).strip()}")
+        said = (error.stderr or error.stdout).strip()
+        module.fail_json(msg=f"`{' '.join(map(str, error.cmd))}` failed: {said}")
     except subprocess.TimeoutExpired as late:
-        module.fail_json(msg=f"`{' '.join(map(str, late.cmd))}` did not end within {late.timeout:.0f} seconds.")
+        module.fail_json(
+            msg=f"`{' '.join(map(str, late.cmd))}` did not end within {late.timeout:.0f} seconds.")
     except ImportError as error:
         module.fail_json(msg=f"The Python that Ansible uses here has no libvirt: {error}")
     except Exception as error:
