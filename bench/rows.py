@@ -44,7 +44,7 @@ def seconds(value: float) -> str:
 
 def rows(times: int) -> list[Row]:
     return [
-        Row("up", "`lab up` from bare, and a plain script for the same", "bench/floor.sh", up_from_bare, True),
+        Row("up", "`lab up` from bare, and a plain script", "bench/floor.sh", up_from_bare, True),
         Row("second-up", "the second `lab up`", "./lab up --yes", second_up),
         Row("help", "`lab --help`", "./lab --help", partial(help_, times)),
         Row("memory-command", "the command's own memory", "./lab list", memory_of_the_command),
