@@ -1,4 +1,4 @@
-"""The labs there are: labs/*/lab.yml, read and checked. A broken lab is listed as broken and does not disturb the others."""
+"""The labs there are: labs/*/lab.yml, read and checked. A broken one is listed and disturbs no other."""
 
 from __future__ import annotations
 
@@ -146,9 +146,14 @@ class Lab:
     def variables(self) -> dict[str, Any]:
         """What its playbooks get, as the one variable `lab`."""
         return {
-            "slug": self.slug, "prefix": self.prefix, "label": self.label, "ports": dict(self.ports),
-            "work": str(self.work), "data": str(self.data), "host": self.host.as_dict(),
-        }  # fmt: skip
+            "slug": self.slug,
+            "prefix": self.prefix,
+            "label": self.label,
+            "ports": dict(self.ports),
+            "work": str(self.work),
+            "data": str(self.data),
+            "host": self.host.as_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,9 @@ def slug(wanted: str) -> str:
         ):
             return one
     names = known + [one.partition("-")[2] for one in known]
-    raise UsageError(f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them.")
+    raise UsageError(
+        f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them."
+    )
 
 
 def find(wanted: str) -> Lab:

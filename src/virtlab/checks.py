@@ -1,11 +1,12 @@
-"""Outcome checks: plain functions that look at the machine. `@check` names one, `load` reads a lab's, `run` asks them.
+"""Outcome checks: functions that look at the machine. `@check` names one, `load` reads a lab's, `run` asks.
 
     @check("What must be true", task="the task it belongs to", hint="where to look")
     def some_name(seat, lab):
         assert what_is, "what was seen and what was expected"
         return "what is now true"
 
-`AssertionError` is a fail; `errors.Unknown` says that nobody can tell; anything else is a broken check, unknown as well.
+`AssertionError` is a fail; `errors.Unknown` says that nobody can tell; anything else is a broken check, and
+unknown as well.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Check:
     """One outcome: how to look at it, and how to undo just it."""
 
     def __init__(
-        self, function: Function, title: str, task: str, hint: str, after: Sequence[str], seconds: float
+        self, function: Function, title: str, *, task: str, hint: str, after: Sequence[str], seconds: float
     ) -> None:
         self.id = function.__name__
         self.title = title
@@ -89,10 +90,10 @@ _found = threading.local()  # .checks: what the file that is being loaded has de
 def check(
     title: str, *, task: str, hint: str = "", after: Iterable[str] = (), seconds: float = SECONDS
 ) -> Callable[[Function], Check]:
-    """Declare a check. `after` names checks whose breaking may break this one as well; `seconds` is its time limit."""
+    """Declare a check. When one of `after` is broken, this one may fail too; `seconds` is its time limit."""
 
     def declare(function: Function) -> Check:
-        made = Check(function, title, task, hint, tuple(after), seconds)
+        made = Check(function, title, task=task, hint=hint, after=tuple(after), seconds=seconds)
         if hasattr(_found, "checks"):
             _found.checks.append(made)
         return made
@@ -110,7 +111,7 @@ def load(file: Path, tasks: Iterable[str]) -> list[Check]:
     try:
         code = compile(file.read_text(), str(file), "exec")
         sys.modules[name] = module  # dataclasses and pickles look their module up
-        exec(code, module.__dict__)  # noqa: S102: a lab's checks are the project's own code
+        exec(code, module.__dict__)  # noqa: S102  (a lab's checks are the project's own code)
     except FileNotFoundError:
         raise UsageError(
             f"{paths.short(file)}:1: the lab has no checks.py.", do="Write one: see docs/authors.md."
@@ -128,7 +129,7 @@ def load(file: Path, tasks: Iterable[str]) -> list[Check]:
             raise _at(file, one.line, f"check '{one.id}' is already declared in line {seen[one.id].line}")
         if one.task not in tasks:
             raise _at(
-                file, one.line, f"check '{one.id}' belongs to task '{one.task}', which lab.yml does not have"
+                file, one.line, f"check '{one.id}' is for task '{one.task}', which lab.yml does not have"
             )
         seen[one.id] = one
     for one in found:
@@ -156,9 +157,15 @@ def _ask(one: Check, seat: Seat, lab: Lab) -> Result:
     seconds = round(time.perf_counter() - began, 3)
     if not answer:
         return Result(
-            one.id, one.task, one.title, State.UNKNOWN, f"No answer within {one.seconds:g} seconds.", one.hint,
-            do="Try again; if it stays, `lab doctor` says what does not answer.", seconds=seconds,
-        )  # fmt: skip
+            one.id,
+            one.task,
+            one.title,
+            State.UNKNOWN,
+            f"No answer within {one.seconds:g} seconds.",
+            one.hint,
+            do="Try again; if it stays, `lab doctor` says what does not answer.",
+            seconds=seconds,
+        )
     result = answer[0]
     return Result(**(result.__dict__ | {"seconds": seconds}))
 
@@ -176,9 +183,11 @@ def _judge(one: Check, seat: Seat, lab: Lab) -> Result:
     except Exception as error:
         where = f"{paths.short(one.file)}:{_line(one.file, error)}"
         return result(
-            State.UNKNOWN, f"This check does not work here: {_reason(error)} ({where}).",
-            "It is not your fault; please report this line.", broken=True,
-        )  # fmt: skip
+            State.UNKNOWN,
+            f"This check does not work here: {_reason(error)} ({where}).",
+            "It is not your fault; please report this line.",
+            broken=True,
+        )
     return result(State.PASS, said if isinstance(said, str) and said else f"{one.title}.")
 
 

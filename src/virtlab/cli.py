@@ -1,4 +1,4 @@
-"""The command line. Commands are imported only when they are called: importing is most of what a command costs."""
+"""The command line. A command is imported when it is called: importing is most of what it costs."""
 
 from __future__ import annotations
 
@@ -84,9 +84,12 @@ def _run(words: list[str]) -> int:
         raise _unknown(name)
     module = importlib.import_module(COMMANDS[name][0])
     parser = Parser(
-        prog=f"lab {name}", description=module.__doc__ or COMMANDS[name][1], epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        prog=f"lab {name}",
+        description=module.__doc__ or COMMANDS[name][1],
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     module.configure(parser)
     options = parser.parse_args(words[1:])

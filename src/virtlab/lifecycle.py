@@ -1,132 +1,25 @@
-"""The verbs of a lab. Each can be repeated, and picks up what a crash left behind. They return values; nobody prints here."""
+"""The verbs of a lab. Each can be repeated, and picks up what a crash left behind. Nobody prints here."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from virtlab import catalogue, checks, needs, paths, progress, state, sweep
-from virtlab.catalogue import Lab, Task, Text
-from virtlab.checks import Result
-from virtlab.errors import Exit, LabError, PlaybookError, UsageError
+from virtlab.catalogue import Lab, Task
+from virtlab.errors import LabError, PlaybookError, UsageError
+from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
 from virtlab.seat import Seat
 from virtlab.state import State
 
+__all__ = [
+    "Finished", "Grade", "Hint", "Solved", "Started", "Status",
+    "finish", "grade", "hint", "open_lab", "reset", "solve", "start", "status",
+]  # fmt: skip
+
 OnEvent = Callable[[Any], None]
-
-
-@dataclass(frozen=True)
-class Started:
-    lab: Lab
-    already: bool  # it had been started before; it was brought up to date
-    changed: int
-    seconds: float
-    log: Path
-    notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "already": self.already, "changed": self.changed, "seconds": round(self.seconds, 2),
-            "ports": dict(self.lab.ports), "work": str(self.lab.work), "log": str(self.log), "notes": list(self.notes),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Grade:
-    lab: Lab
-    results: tuple[Result, ...]
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def passed(self) -> int:
-        return sum(one.state == "pass" for one in self.results)
-
-    @property
-    def total(self) -> int:
-        return len(self.results)
-
-    @property
-    def exit(self) -> Exit:
-        """Not being able to tell comes first: it says nothing about the learner."""
-        states = {str(one.state) for one in self.results}
-        return Exit.MACHINE if "unknown" in states else Exit.FAILED if "fail" in states else Exit.OK
-
-    def first_unsolved(self) -> Task | None:
-        return next((task for task in self.lab.tasks if not self.is_solved(task)), None)
-
-    def is_solved(self, task: Task) -> bool:
-        return all(one.state == "pass" for one in self.results if one.task == task.id)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "passed": self.passed, "total": self.total, "seconds": round(self.seconds, 3),
-            "results": [one.as_dict() for one in self.results], "notes": list(self.notes),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Hint:
-    lab: Lab
-    task: Task | None  # None: everything is solved
-    text: Text | None = None
-    number: int = 0
-    of: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "task": self.task.id if self.task else None, "hint": self.text, "number": self.number,
-            "of": self.of,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Solved:
-    lab: Lab
-    task: Task | None  # None: all of them
-    changed: int
-    seconds: float
-    log: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "task": self.task.id if self.task else None, "changed": self.changed,
-            "seconds": round(self.seconds, 2), "log": str(self.log),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Finished:
-    lab: Lab
-    removed: tuple[str, ...]  # what of the lab's was still there after finish.yml
-    left: tuple[str, ...]  # what appeared meanwhile and is not the lab's
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "removed": list(self.removed), "left": list(self.left),
-            "seconds": round(self.seconds, 2), "notes": list(self.notes),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Status:
-    lab: Lab
-    phase: str
-    since: str
-    total: int
-    record: progress.Record = field(default_factory=progress.Record)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "lab": self.lab.slug, "phase": self.phase, "since": self.since, "passed": self.record.passed,
-            "total": self.total, **asdict(self.record),
-        }  # fmt: skip
 
 
 def open_lab(wanted: str) -> Lab:
@@ -216,9 +109,12 @@ def _play(lab: Lab, verb: str, *, tags: tuple[str, ...] = (), on_event: OnEvent 
     from virtlab import playbooks
 
     return playbooks.run(
-        lab.folder / f"{verb}.yml", variables={"lab": lab.variables()}, tags=tags, on_event=on_event,
+        lab.folder / f"{verb}.yml",
+        variables={"lab": lab.variables()},
+        tags=tags,
+        on_event=on_event,
         log=f"{verb}-{lab.slug}",
-    )  # fmt: skip
+    )
 
 
 def grade(wanted: str, *, seat: Seat | None = None) -> Grade:

@@ -103,7 +103,10 @@ def playbooks(lab: Lab) -> Found:
                 tags |= set(_tags(play))
     for task in lab.tasks:
         if task.id not in tags:
-            yield paths.short(lab.folder / "solve.yml"), f"nothing is tagged '{task.id}': `lab solve --task` needs it"
+            yield (
+                paths.short(lab.folder / "solve.yml"),
+                f"nothing is tagged '{task.id}', for `lab solve --task`",
+            )
     yield from _syntax(lab)
 
 
@@ -123,7 +126,12 @@ def _syntax(lab: Lab) -> Found:
     program = Path(sys.prefix) / "bin/ansible-playbook"
     books = [str(lab.folder / name) for name in catalogue.PLAYBOOKS]
     done = subprocess.run(
-        [program, "--syntax-check", *books], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False
+        [program, "--syntax-check", *books],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip() and "WARNING" not in line]
@@ -160,7 +168,10 @@ def guide(lab: Lab) -> Found:
             headings = [len(mark) for mark in re.findall(r"^(#{1,6}) ", _without_code(source), re.MULTILINE)]
             for heading in headings:
                 if heading > level + 1:
-                    yield place, f"a heading of level {heading} follows one of level {level}: none may be skipped"
+                    yield (
+                        place,
+                        f"a heading of level {heading} follows one of level {level}: none may be skipped",
+                    )
                 level = heading
         if cell["cell_type"] == "markdown":
             yield from ((place, message) for message in _pictures(source))
@@ -179,7 +190,9 @@ def _code(cell: dict[str, Any], source: str) -> Iterator[str]:
     if source.strip() and cell.get("execution_count") is None:
         yield "was not executed: run `.venv/bin/python -m virtlab.guides execute SLUG`"
     for output in cell.get("outputs", []):
-        if output["output_type"] == "error" and not {"raises-exception", "nbval-raises-exception"} & set(tags):
+        if output["output_type"] == "error" and not {"raises-exception", "nbval-raises-exception"} & set(
+            tags
+        ):
             yield f"ended in an error: {output.get('ename')}: {output.get('evalue')}"
         said = json.dumps([output.get("text"), output.get("data")])
         for path in sorted(set(PLACES.findall(said))):

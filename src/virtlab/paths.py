@@ -1,4 +1,4 @@
-"""Where things are. Folders that depend on the user are functions: the environment may change under us (tests, proofs)."""
+"""Where things are. What depends on the user is a function: a proof changes the environment while it runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def private(folder: Path) -> Path:
 
 
 def write(file: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file's content as one step: a reader, or a crash, meets the old text or the new, never a half."""
+    """Replace a file's content in one step: readers and crashes meet the old text or the new."""
     private(file.parent)
     new = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

@@ -1,4 +1,4 @@
-"""What a learner has done: what passed and when, hints taken, help had. SQLite, so that it survives crashes."""
+"""What a learner has done: what passed and when, hints taken, help had. In SQLite, to survive crashes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from virtlab.state import now
 VERSION = 1
 SCHEMA = """
 CREATE TABLE labs (lab TEXT PRIMARY KEY, started TEXT, starts INTEGER NOT NULL DEFAULT 0, finished TEXT);
-CREATE TABLE checks (lab TEXT, id TEXT, task TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL, first_passed TEXT,
-                     PRIMARY KEY (lab, id));
+CREATE TABLE checks (lab TEXT, id TEXT, task TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+                     first_passed TEXT, PRIMARY KEY (lab, id));
 CREATE TABLE hints (lab TEXT, task TEXT, shown INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (lab, task));
 CREATE TABLE solved (lab TEXT, task TEXT, at TEXT NOT NULL, PRIMARY KEY (lab, task));
 """
@@ -72,7 +72,7 @@ def _open() -> Iterator[sqlite3.Connection]:
     except (sqlite3.Error, OSError) as error:
         raise MachineError(
             f"I cannot keep your progress in {path}: {error}.",
-            do="Make room on the disk or mend the folder's permissions; if the file is damaged, move it away.",
+            do="Make room on the disk or mend the folder's permissions; a damaged file can be moved away.",
         ) from None
 
 
@@ -108,8 +108,8 @@ def graded(lab: str, results: Iterable[Result]) -> None:
     at = now()
     with _open() as db:
         db.executemany(
-            "INSERT INTO checks (lab, id, task, state, at, first_passed) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET task = excluded.task, state = excluded.state, at = excluded.at, "
+            "INSERT INTO checks (lab, id, task, state, at, first_passed) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET task = excluded.task, state = excluded.state, at = excluded.at, "
             "first_passed = coalesce(first_passed, excluded.first_passed)",
             [
                 (lab, one.id, one.task, str(one.state), at, at if one.state == "pass" else None)
@@ -149,8 +149,11 @@ def read(lab: str) -> Record:
         ).fetchall()
         hints = db.execute("SELECT task, shown FROM hints WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
         solved = db.execute("SELECT task FROM solved WHERE lab = ? ORDER BY rowid", (lab,)).fetchall()
+    started_at, starts, finished_at = row or (None, 0, None)
     return Record(
-        *(row or (None, 0, None)),
+        started_at,
+        starts,
+        finished_at,
         tuple(Passed(*one) for one in checks),
         tuple(hints),
         tuple(one[0] for one in solved),

@@ -1,7 +1,8 @@
 """The proof that a lab's checks are right and that its finish leaves nothing behind.
 
-Every check must fail on a fresh start, pass after the solution, fail when just its own outcome is broken (and only it),
-and pass after the repair. Then the machine after the finish must be the machine before the start, twice.
+Every check must fail on a fresh start, pass after the solution, fail when just its own outcome is broken (and
+no other with it), and pass after the repair. Then the machine after the finish must be the machine before the
+start, twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from virtlab import catalogue, checks, lifecycle, paths, snapshot, state
@@ -89,14 +89,14 @@ def prove(wanted: str, on_step: OnStep = lambda _: None, *, busy: bool = False) 
             _checks(lab, proof, on_step)
         except LabError as error:
             proof.problems.append(" ".join(filter(None, (error.message, error.do))))
-        _clean(lab, proof, before, on_step, "the finish", busy)
+        _clean(proof, before, on_step, when="the finish", busy=busy)
         if not proof.problems:
             try:
                 on_step("Starting a second time")
                 lifecycle.start(lab.slug)
             except LabError as error:
                 proof.problems.append(f"It does not start again: {error.message}")
-            _clean(lab, proof, before, on_step, "the second finish", busy)
+            _clean(proof, before, on_step, when="the second finish", busy=busy)
     proof.seconds = time.monotonic() - began
     return proof
 
@@ -134,7 +134,8 @@ def _machine(lab: Lab) -> Snapshot:
     return snapshot.host(Seat(), is_others)
 
 
-def _clean(lab: Lab, proof: Proof, before: Snapshot, on_step: OnStep, when: str, busy: bool) -> None:
+def _clean(proof: Proof, before: Snapshot, on_step: OnStep, *, when: str, busy: bool) -> None:
+    lab = proof.lab
     on_step(f"Finishing and comparing the machine with before ({when})")
     try:
         lifecycle.finish(lab.slug)
@@ -163,10 +164,10 @@ def _checks(lab: Lab, proof: Proof, on_step: OnStep) -> None:
     lifecycle.solve(lab.slug)
     for one in lifecycle.grade(lab.slug).results:
         rows[one.id].solved = "" if one.state == "pass" else f"{one.state}: {one.message}"
-    for one in lab.checks:
-        on_step(f"Breaking and repairing {one.id}")
-        _break(lab, one, rows[one.id])
-        rows[one.id].repaired = _repair(lab, one)
+    for check in lab.checks:
+        on_step(f"Breaking and repairing {check.id}")
+        _break(lab, check, rows[check.id])
+        rows[check.id].repaired = _repair(lab, check)
     on_step("Solving everything once more")
     lifecycle.solve(lab.slug)
     if failing := _failing(lab):

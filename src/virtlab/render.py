@@ -13,8 +13,8 @@ from virtlab.errors import Exit, LabError
 
 if TYPE_CHECKING:
     from virtlab.catalogue import Broken, Lab
-    from virtlab.lifecycle import Finished, Grade, Hint, Solved, Started, Status
     from virtlab.lint import Finding
+    from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
     from virtlab.prove import Proof
     from virtlab.scaffold import Made
 
@@ -101,16 +101,20 @@ def labs(every: Sequence[Lab | Broken], passed: dict[str, str], style: Style) ->
 def lab(one: Lab, style: Style) -> str:
     needs = one.needs
     wants = [
-        *(["Docker"] if needs.docker else []), *(["libvirt"] if needs.libvirt else []),
+        *(["Docker"] if needs.docker else []),
+        *(["libvirt"] if needs.libvirt else []),
         *([f"{needs.memory_mb} MiB memory"] if needs.memory_mb else []),
         *([f"{needs.disk_mb} MiB disk"] if needs.disk_mb else []),
         *([f"images {', '.join(needs.images)}"] if needs.images else []),
-    ]  # fmt: skip
+    ]
     ports = ", ".join(f"{name}={port}" for name, port in one.ports.items())
     facts = [
-        ("takes", f"about {one.minutes} minutes"), ("needs", ", ".join(wants)), ("ports", ports),
-        ("names", f"{one.prefix}-…"), ("folder", str(one.work)),
-    ]  # fmt: skip
+        ("takes", f"about {one.minutes} minutes"),
+        ("needs", ", ".join(wants)),
+        ("ports", ports),
+        ("names", f"{one.prefix}-…"),
+        ("folder", str(one.work)),
+    ]
     return "\n".join(
         [
             f"{style.paint(one.slug, 'strong')}  {one.title}",
@@ -160,7 +164,9 @@ def hint(done: Hint, style: Style) -> str:
         return f"Every task of {done.lab.slug} is done: there is nothing to hint at."
     title = style.paint(f"{done.task.title} ({done.task.id})", "strong")
     if done.text is None:
-        return f"{title}\nThere is no hint for this task. `lab solve {done.lab.number} --task {done.task.id}` does it."
+        return (
+            f"{title}\nIt has no hint. `lab solve {done.lab.number} --task {done.task.id}` does it for you."
+        )
     more = (
         f"`lab hint {done.lab.number} {done.task.id}` says more."
         if done.number < done.of
@@ -172,14 +178,15 @@ def hint(done: Hint, style: Style) -> str:
 def solved(done: Solved, style: Style) -> str:
     what = f"task {done.task.id}" if done.task else "every task"
     return (
-        f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.changed} changes, {done.seconds:.1f} s).\n"
+        f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.seconds:.1f} s).\n"
         f"Look at what is there now, then `lab grade {done.lab.number}`."
     )
 
 
 def finished(done: Finished, style: Style) -> str:
     lines = [
-        f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). Your files stay in {done.lab.work}."
+        f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). "
+        f"Your files stay in {done.lab.work}."
     ]
     if done.removed:
         lines.append(f"Removed: {_some(done.removed)}.")

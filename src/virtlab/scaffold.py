@@ -1,4 +1,4 @@
-"""A new lab that works: a small web server in a container, with checks, guide and quiz, to be changed step by step."""
+"""A new lab that works: a small web server in a container, with checks, guide and quiz, to be changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door to the machine under test. Everything is opened on first use: importing is most of what a command costs."""
+"""The one door to the machine under test. All is opened on first use: imports are what a command costs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _session() -> requests.Session:
             context = ssl.create_default_context()
             if paths.CA.exists():
                 context.load_verify_locations(paths.CA)
-            super().init_poolmanager(*args, ssl_context=context, **kwargs)  # type: ignore[no-untyped-call]
+            super().init_poolmanager(*args, ssl_context=context, **kwargs)
 
         def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
             if kwargs.get("timeout") is None:

@@ -1,4 +1,4 @@
-"""What is on this machine: Docker's and libvirt's objects, and for proofs also rules, mounts, names and trust."""
+"""What is on this machine: Docker's and libvirt's objects; for proofs also rules, mounts, names and trust."""
 
 from __future__ import annotations
 
@@ -49,10 +49,14 @@ def _docker(seat: Seat) -> Iterable[Thing]:
     for one in api.containers(all=True):
         names = sorted(name.removeprefix("/") for name in one.get("Names") or () if name.count("/") == 1)
         yield Thing(
-            "container", one["Id"], names[0] if names else one["Id"][:12], one.get("Labels") or {},
+            "container",
+            one["Id"],
+            names[0] if names else one["Id"][:12],
+            one.get("Labels") or {},
             frozenset(port["PublicPort"] for port in one.get("Ports") or () if port.get("PublicPort")),
-            frozenset((one.get("NetworkSettings") or {}).get("Networks") or {}), one.get("State") or "",
-        )  # fmt: skip
+            frozenset((one.get("NetworkSettings") or {}).get("Networks") or {}),
+            one.get("State") or "",
+        )
     for one in api.networks():
         yield Thing("network", one["Id"], one["Name"], one.get("Labels") or {})
     for one in api.volumes().get("Volumes") or ():

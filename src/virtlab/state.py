@@ -1,4 +1,4 @@
-"""A lab's state on this machine, kept through crashes, and the lock that lets one verb at a time work on it."""
+"""A lab's state on this machine, kept through crashes, and the lock: one verb at a time works on a lab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from virtlab.errors import MachineError
 
 @dataclass
 class State:
-    """`phase`: new, starting, started, finishing, finished. `before`: keys of what was there before the start."""
+    """`phase`: new, starting, started, finishing, finished. `before`: keys of what was there at the start."""
 
     phase: str = "new"
     since: str = ""
@@ -83,9 +83,10 @@ def locked(slug: str, verb: str) -> Iterator[None]:
 def _held(slug: str, said: str) -> MachineError:
     try:
         holder = json.loads(said)
-        who = f"`lab {holder['verb']} {slug}` is at work on this lab (process {holder['pid']}, since {holder['since']})"
+        since = f"process {holder['pid']}, since {holder['since']}"
         return MachineError(
-            f"{who}.", do=f"Wait until it is done, or end it with `kill {holder['pid']}`, and try again."
+            f"`lab {holder['verb']} {slug}` is at work on this lab ({since}).",
+            do=f"Wait until it is done, or end it with `kill {holder['pid']}`, and try again.",
         )
     except (ValueError, KeyError, TypeError):
         return MachineError(

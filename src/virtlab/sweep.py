@@ -25,10 +25,11 @@ def things(seat: Seat, lab: Lab) -> list[Thing]:
 
 
 def belongings(lab: Lab, found: Sequence[Thing], before: AbstractSet[str] | None) -> list[Thing]:
-    """What belongs to the lab. `before`: the keys of what was there before it started; None if it never did.
+    """What belongs to the lab. `before`: the keys of what was there before its start; None if there was none.
 
-    What carries the lab's label is the lab's. All else counts only when it appeared after the lab's start: what has
-    its prefix, publishes one of its ports, sits on one of its networks, or is of a compose project with such a thing.
+    What carries the lab's label is the lab's. All else counts only when it appeared after the lab's
+    start: what has its prefix, publishes one of its ports, sits on one of its networks, or shares a compose
+    project with it.
     """
     own = {thing.key for thing in found if thing.labels.get(LABEL) == lab.slug}
     if before is not None:

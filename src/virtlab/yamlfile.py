@@ -13,9 +13,12 @@ from virtlab.errors import UsageError
 
 Where = tuple[str | int, ...]
 KINDS = {
-    "object": "a table (name: value)", "array": "a list", "string": "a text", "integer": "a whole number",
+    "object": "a table (name: value)",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
     "boolean": "true or false",
-}  # fmt: skip
+}
 
 
 class Document:
@@ -85,20 +88,26 @@ class Document:
         if rule == "required":
             missing = next(key for key in wanted if key not in value)
             return self.at(where, f"'{_spell((*where, missing))}' is missing")
-        if rule == "type":
-            return self.at(where, f"'{name}' must be {KINDS.get(wanted, wanted)}, but is {_said(value)}")
-        if rule == "enum":
-            return self.at(where, f"'{name}' must be one of {', '.join(wanted)}, but is {_said(value)}")
-        if rule in ("minimum", "maximum"):
-            side = "at least" if rule == "minimum" else "at most"
-            return self.at(where, f"'{name}' must be {side} {wanted}, but is {value}")
-        if rule == "pattern":
-            return self.at(where, f"'{name}' cannot be {_said(value)}: it must match {wanted}")
-        if rule in ("minItems", "minLength"):
-            return self.at(where, f"'{name}' needs {wanted} or more, but has {len(value)}")
-        if rule == "uniqueItems":
-            return self.at(where, f"'{name}' names something twice")
-        return self.at(where, f"'{name}': {error.message.removeprefix('data').strip()}")
+        return self.at(where, f"'{name}' {_complaint(error, rule, value, wanted)}")
+
+
+def _complaint(error: Any, rule: str, value: Any, wanted: Any) -> str:
+    match rule:
+        case "type":
+            said = f"must be {KINDS.get(wanted, wanted)}, but is {_said(value)}"
+        case "enum":
+            said = f"must be one of {', '.join(wanted)}, but is {_said(value)}"
+        case "minimum" | "maximum":
+            said = f"must be at {'least' if rule == 'minimum' else 'most'} {wanted}, but is {value}"
+        case "pattern":
+            said = f"cannot be {_said(value)}: it must match {wanted}"
+        case "minItems" | "minLength":
+            said = f"needs {wanted} or more, but has {len(value)}"
+        case "uniqueItems":
+            said = "names something twice"
+        case _:
+            said = str(error.message).removeprefix("data").strip()
+    return said
 
 
 def _text(file: Path) -> str:

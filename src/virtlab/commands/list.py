@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> render.Result:
             "track": lab.track,
             "minutes": lab.minutes,
             "passed": passed.get(lab.slug),
-        }  # fmt: skip
+        }
         for lab in every
     ]
     return render.Result({"labs": data}, lambda style: render.labs(every, passed, style))

@@ -1,4 +1,4 @@
-"""A new lab, small and complete: it starts, is graded, solved and proven, and waits to be changed into yours."""
+"""A new lab, small and complete: it can be started, solved and proven, and waits to be made yours."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Show that every check fails on a fresh start, passes after the solution, fails when just its own outcome is broken,
-and passes after the repair; that the finish leaves nothing behind; and that the lab starts again."""
+"""Show that every check fails on a fresh start, passes after the solution, fails when just its own outcome is
+broken, and passes after the repair; that the finish leaves nothing behind; and that the lab starts again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from virtlab import prove, render
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("lab", metavar="LAB")
     parser.add_argument(
-        "--busy", action="store_true", help="others are at work here: count only differences that bear the lab's name"
+        "--busy",
+        action="store_true",
+        help="others are at work here: count only differences that bear the lab's name",
     )
 
 

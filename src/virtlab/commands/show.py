@@ -15,8 +15,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> render.Result:
     lab = lifecycle.open_lab(options.lab)
     data = {
-        "lab": lab.slug, "title": lab.title, "summary": lab.summary, "track": lab.track, "minutes": lab.minutes,
-        "prefix": lab.prefix, "ports": dict(lab.ports), "needs": asdict(lab.needs), "work": str(lab.work),
+        "lab": lab.slug,
+        "title": lab.title,
+        "summary": lab.summary,
+        "track": lab.track,
+        "minutes": lab.minutes,
+        "prefix": lab.prefix,
+        "ports": dict(lab.ports),
+        "needs": asdict(lab.needs),
+        "work": str(lab.work),
         "tasks": [asdict(task) for task in lab.tasks],
-    }  # fmt: skip
+    }
     return render.Result(data, lambda style: render.lab(lab, style))

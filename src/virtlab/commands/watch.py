@@ -7,8 +7,9 @@ import sys
 import time
 
 from virtlab import lifecycle, render
+from virtlab.checks import Result as CheckResult
 from virtlab.errors import Exit
-from virtlab.lifecycle import Grade
+from virtlab.outcomes import Grade
 from virtlab.seat import Seat
 
 PAUSE = 1.0  # seconds between two looks
@@ -57,5 +58,5 @@ def _tell(lab: str, last: Grade, style: render.Style, as_json: bool) -> None:
         last = lifecycle.grade(lab)
 
 
-def _line(one: lifecycle.Result, style: render.Style) -> str:
+def _line(one: CheckResult, style: render.Style) -> str:
     return f"{time.strftime('%H:%M:%S')}  {style.mark(one.state)}  {one.title}: {one.message}"
