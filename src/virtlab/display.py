@@ -18,7 +18,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __init__(self, roles: list[str]) -> None:
         self.roles = roles
-        self.finished = 0
+        self.finished = self._place = 0
         self._role = self._task = ""
         self._changed = 0
         self._began = self._role_began = time.monotonic()
@@ -50,6 +50,7 @@ class Progress(AbstractContextManager["Progress"]):
         elif event.kind == "task":
             if event.role != self._role and event.role in self.roles[self.finished :]:
                 self._close_role()
+                self._place = self.roles.index(event.role, self.finished) + 1
                 self._role, self._changed, self._role_began = event.role, 0, time.monotonic()
             self._task = event.task
 
@@ -57,13 +58,13 @@ class Progress(AbstractContextManager["Progress"]):
         """Which role, which of them, which task, for how long."""
         where = self._role or "starting"
         if self._role:
-            where = f"{self.roles.index(self._role) + 1} of {len(self.roles)}  {self._role}"
+            where = f"{self._place} of {len(self.roles)}  {self._role}"
         return f"{where}: {self._task or '…'}  {time.monotonic() - self._began:.0f} s"
 
     def _close_role(self) -> None:
         if not self._role:
             return
-        self.finished = self.roles.index(self._role) + 1
+        self.finished = self._place
         took = time.monotonic() - self._role_began
         self._say(
             f"  {self._role:<20} {took:6.1f} s" + (f"  {self._changed} changed" if self._changed else "")

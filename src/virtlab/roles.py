@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from virtlab import paths
@@ -13,11 +14,15 @@ UP = paths.PLAYBOOKS / "up.yml"
 DOWN = paths.PLAYBOOKS / "down.yml"
 
 
-def names() -> list[str]:
-    """In the order they are applied."""
+def sequence(playbook: Path) -> list[str]:
+    """In the order they are applied; one that works in the background comes a second time."""
     import yaml
 
-    return [role["role"] for play in yaml.safe_load(UP.read_text()) for role in play.get("roles", [])]
+    return [role["role"] for play in yaml.safe_load(playbook.read_text()) for role in play.get("roles", [])]
+
+
+def names() -> list[str]:
+    return list(dict.fromkeys(sequence(UP)))
 
 
 def chosen(only: Sequence[str]) -> list[str]:

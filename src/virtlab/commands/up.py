@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> render.Result:
 def play(playbook: Path, chosen: Sequence[str], *, log: str, **how: Any) -> PlaybookResult:
     from virtlab.display import Progress
 
-    with Progress(list(chosen)) as progress:
+    with Progress([role for role in roles.sequence(playbook) if role in chosen]) as progress:
         return playbooks.run(playbook, on_event=progress.on_event, log=log, **how)
 
 
