@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The labs' guest disk: built in the background when its recipe changed, put into the pool, described for the labs."""
+"""The labs' guest disk: built when its recipe changed, put into the pool, described for the labs."""
 
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ class Image:
         return {
             "volume": p["volume"], "path": str(self.volume), "pool": p["pool"], "format": "qcow2",
             "capacity_mb": p["size_mb"], "bytes": now.st_size, "modified": int(now.st_mtime),
-            "recipe": self.recipe, "suite": p["suite"], "user": "lab", "ssh_key": str(self.key), "ssh_public_key": public,
-            # A guest's name and key come with it, in its SMBIOS tables: <sysinfo type='smbios'><oemStrings><entry>…
+            "recipe": self.recipe, "suite": p["suite"], "user": "lab",
+            "ssh_key": str(self.key), "ssh_public_key": public,
+            # In a guest's XML: <sysinfo type='smbios'><oemStrings><entry>…
             "name_entry": "io.systemd.credential:system.hostname={name}",
             "key_entry": "io.systemd.credential:ssh.authorized_keys.lab={public_key}",
         }
@@ -171,8 +172,9 @@ class Image:
     def absent(self) -> dict[str, Any]:
         users = self.used_by() if self.volume.exists() else []
         if users:
-            self.module.fail_json(msg=f"{self.volume} cannot be removed: {', '.join(users)} builds upon it. "
-                                      "Finish the labs that use it (`lab status` lists them) and run this again.")
+            self.module.fail_json(
+                msg=f"{self.volume} cannot be removed: {', '.join(users)} builds upon it. Finish the labs "
+                    "that use it (`lab status` lists them) and run this again.")
         all_of_it = (self.volume, self.report, self.key, self.key.with_suffix(".pub"))
         there = [path for path in all_of_it if path.exists()]
         if not self.module.check_mode:
