@@ -64,27 +64,30 @@ def learners_edition(guide: Any, language: str = "en") -> Any:
     """What the learner gets: no solutions, no outputs, prose in one language."""
     edition = nbformat.v4.new_notebook(metadata=guide.metadata)
     asked = False                                       # several solution cells in a row make one prompt
+    before = ""
     for cell in guide.cells:
         tags = set(cell.metadata.get("tags", []))
         if PROSE & tags and f"lang-{language}" not in tags:
             continue
         if "solution" in tags:
             if not asked:
-                edition.cells += prompt(cell)
+                edition.cells += prompt(cell, before)
             asked = True
             continue
-        asked = False
+        asked, before = False, cell.source
         edition.cells.append(stripped(cell))
     return edition
 
 
-def prompt(cell: Any) -> list[Any]:
-    """The question and an empty cell, in place of a solution."""
+def prompt(cell: Any, before: str) -> list[Any]:
+    """An empty cell in place of a solution; and the question, unless the prose before has asked it."""
     first = cell.source.strip().partition("\n")[0]
     found = re.match(r"(?:#\s*)?your turn:?\s*(.+)", first, re.IGNORECASE)
+    empty = nbformat.v4.new_code_cell(id=f"{cell.id}-do"[-64:])
+    if not found and "your turn" in before.lower():
+        return [empty]
     said = f"**Your turn:** {found[1]}" if found else "**Your turn.**"
-    return [nbformat.v4.new_markdown_cell(f"{said}\n\n{PROMPT}", id=f"{cell.id}-ask"[-64:]),
-            nbformat.v4.new_code_cell(id=f"{cell.id}-do"[-64:])]
+    return [nbformat.v4.new_markdown_cell(f"{said}\n\n{PROMPT}", id=f"{cell.id}-ask"[-64:]), empty]
 
 
 def stripped(cell: Any) -> Any:

@@ -46,6 +46,11 @@ def test_a_solution_becomes_a_question_and_an_empty_cell():
     assert (empty.cell_type, empty.source, after.source) == ("code", "", "After.")
 
 
+def test_what_the_prose_has_asked_is_not_asked_again():
+    asked, empty = edition(PROSE("### Your turn: names\nStart two."), tagged(CODE("!docker run …"), "solution"))
+    assert (asked.source.splitlines()[0], empty.source) == ("### Your turn: names", "")
+
+
 def test_two_solutions_apart_are_two_questions():
     cells = edition(tagged(CODE("1"), "solution"), PROSE("Between."), tagged(CODE("2"), "solution"))
     assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown", "markdown", "code"]

@@ -99,10 +99,9 @@ def test_a_question_has_an_answer_to_every_choice_without_scripts():
     assert "script" not in page
 
 
-def test_a_prediction_keeps_the_reason_until_an_answer_was_given():
-    asked = view.prediction(QUESTION, "")
-    assert "127.0.0.11" not in html(asked) + repr(asked)
-    assert "%lab predict names a" in repr(asked)
+def test_a_prediction_asks_for_an_answer_first():
+    assert repr(view.prediction(QUESTION, "")).endswith(
+        "  b) The kernel\nChoose before you go on. The next cells show whether it is so.")
     given = view.prediction(QUESTION, "B")
     assert "You say b) The kernel" in repr(given)
     assert "It knows only numbers." in html(given)

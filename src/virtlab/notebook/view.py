@@ -115,17 +115,14 @@ def status(labs: Sequence[lifecycle.Status]) -> Panel:
 
 def questions(asked: Sequence[Question]) -> Panel:
     """Each choice opens and says why it is right or wrong."""
-    return stacked([
-        _question(one, [fold(line, f"<p>{_verdict(choice)}</p>") for line, choice in _choices(one).items()])
-        for one in asked])
+    return stacked([_question(one, "Choose, then open your answer.") for one in asked])
 
 
 def prediction(asked: Question, answer: str) -> Panel:
-    """Without an answer: the choices. With one: that it is noted, and the reason for afterwards."""
-    known = {line[0]: (line, choice) for line, choice in _choices(asked).items()}
+    """Before an experiment. With an answer: just what there is to say about that one, for afterwards."""
     if not answer:
-        then = f"Commit yourself before you go on: `%lab predict {asked.id} a`, with your letter."
-        return _question(asked, [f"<p>{rich(line)}</p>" for line in [*_choices(asked), then]], then)
+        return _question(asked, "Choose before you go on. The next cells show whether it is so.")
+    known = {line[0]: (line, choice) for line, choice in _choices(asked).items()}
     letter = answer.strip("()").lower()
     if letter not in known:
         raise UsageError(f"There is no answer '{answer}'.", do=f"Choose one of {', '.join(known)}.")
@@ -135,14 +132,16 @@ def prediction(asked: Question, answer: str) -> Panel:
     return Panel("plain", f"<p><b>{rich(said)}</b></p><p>{then}</p>{reason}", f"{said}\n{then}")
 
 
+def _question(one: Question, then: str) -> Panel:
+    choices = _choices(one)
+    rows = [fold(line, f"<p>{_verdict(choice)}</p>") for line, choice in choices.items()]
+    body = f"<p><b>{rich(str(one.question))}</b></p>{''.join(rows)}<p>{then}</p>"
+    return Panel("plain", body, "\n".join([str(one.question), *(f"  {line}" for line in choices), then]))
+
+
 def _choices(one: Question) -> dict[str, Choice]:
     letters = "abcdefgh"
     return {f"{letter}) {choice.text}": choice for letter, choice in zip(letters, one.choices, strict=False)}
-
-
-def _question(one: Question, rows: Sequence[str], then: str = "") -> Panel:
-    text = [str(one.question), *(f"  {line}" for line in _choices(one)), *([then] if then else [])]
-    return Panel("plain", f"<p><b>{rich(str(one.question))}</b></p>{''.join(rows)}", "\n".join(text))
 
 
 def _verdict(choice: Choice) -> str:
