@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 
 def check(lab: Lab, seat: Seat) -> None:
-    """Raises the first thing that keeps the lab from starting. Images are fetched from the registry if need be."""
+    """Raises the first thing that keeps the lab from starting. Images that are not here are fetched."""
     for look in _looks(lab, seat):
         look()
     for image in lab.needs.images:
@@ -56,7 +56,7 @@ def _memory(lab: Lab) -> None:
             free = int(line.split()[1]) // 1024
             if free < lab.needs.memory_mb:
                 raise MachineError(
-                    f"Lab {lab.slug} needs {lab.needs.memory_mb} MiB of free memory; this machine has {free} MiB.",
+                    f"Lab {lab.slug} needs {lab.needs.memory_mb} MiB of free memory; there are {free} MiB.",
                     do="Finish other labs (`lab status` shows them) or close programs, then start it again.",
                 )
 
@@ -70,7 +70,7 @@ def _disk(lab: Lab) -> None:
         if free < lab.needs.disk_mb:
             raise MachineError(
                 f"Lab {lab.slug} needs {lab.needs.disk_mb} MiB of free disk space; {folder} has {free} MiB.",
-                do="`docker system df` and `du -xh / | sort -h | tail` show what takes it; make room and start again.",
+                do="`docker system df` and `du -xh / | sort -h | tail` show what takes it; make room, start again.",
             )
 
 
@@ -104,7 +104,7 @@ def _fetch(lab: Lab, seat: Seat, image: str) -> None:
             seat.docker.images.pull(name, auth_config=login)
         except (APIError, ImageNotFound) as error:
             raise MachineError(
-                f"The image {name} is not here and the registry does not give it: {error.explanation or error}.",
+                f"The image {name} is not here, nor in the registry: {error.explanation or error}.",
                 do="Run `./lab up --only base_images`.",
             ) from None
 
@@ -114,7 +114,8 @@ def _port(lab: Lab, listeners: Listeners, name: str, port: int) -> None:
     if owner and not owner.belongs_to(lab):
         raise MachineError(
             f"Port {port}, which lab {lab.slug} publishes as '{name}', is taken by {owner.name}.",
-            do=f"Stop that, or move the lab: `lab start {lab.number} --port {name}={free_port(port + 1000)}`.",
+            do="Stop that, or move the lab: "
+            f"`lab start {lab.number} --port {name}={free_port(port + 1000)}`.",
         )
 
 
