@@ -70,7 +70,7 @@ def _disk(lab: Lab) -> None:
         if free < lab.needs.disk_mb:
             raise MachineError(
                 f"Lab {lab.slug} needs {lab.needs.disk_mb} MiB of free disk space; {folder} has {free} MiB.",
-                do="`docker system df` and `du -xh / | sort -h | tail` show what takes it; make room, start again.",
+                do="`docker system df` and `du -xh / | sort -h | tail` show what is large.",
             )
 
 
