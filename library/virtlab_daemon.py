@@ -31,7 +31,7 @@ options:
     type: list
     elements: str
     default: []
-  pidfile: {description: The pid file the program writes itself; for restarting what others started., type: path}
+  pidfile: {description: The pid file the program writes itself., type: path}
   state:
     description: C(ready) only waits for an answer. C(stopped) ends only what this module has started.
     type: str
@@ -53,6 +53,10 @@ EXAMPLES = r"""
 RETURN = r"""
 pid: {description: The process that was started., type: int, returned: when one was started}
 """
+PATH = (
+    os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
+)  # an ordinary user's lacks sbin
+
 
 def http_answers(connection: socket.socket, path: str, host: str) -> bool:
     connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
@@ -90,15 +94,15 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
-def living(pidfile: Path, program: str) -> int | None:
+def living(pidfile: Path, command: list[str]) -> int | None:
     """The pid in the file when that process lives and still is this program (pids are used again)."""
     try:
         pid = int(pidfile.read_text())
     except (OSError, ValueError):
         return None
-    # A script's interpreter comes first in its command line, so look at the first two words.
+    # A script runs as its interpreter, what setpriv starts runs in its place: look for one word in common.
     names = {Path(part).name for part in command_line(pid)[:2]}
-    return pid if Path(program).name in names else None
+    return pid if names & {Path(part).name for part in command} else None
 
 
 def end(pid: int, patience: float = 30) -> None:
@@ -109,7 +113,7 @@ def end(pid: int, patience: float = 30) -> None:
             return
         until = time.monotonic() + limit
         while time.monotonic() < until:
-            if not command_line(pid):       # gone, or a zombie that waits for its parent
+            if not command_line(pid):  # gone, or a zombie that waits for its parent
                 return
             time.sleep(0.05)
 
@@ -120,20 +124,21 @@ class Daemon:
         self.module, self.name, self.command, self.ready = module, p["name"], p["command"], p["ready"]
         self.pidfile = Path(p["run_dir"]) / f"{self.name}.pid"
         self.log = Path(p["log_dir"]) / f"{self.name}.log"
-        self.program = self.command[0] if self.command else self.name
 
     def ours(self) -> int | None:
-        return living(self.pidfile, self.program)
+        return living(self.pidfile, self.command or [self.name])
 
     def alive(self) -> bool:
         return all(map(answers, self.ready)) if self.ready else self.ours() is not None
 
     def start(self, command: list[str]) -> int | None:
         p = self.module.params
-        program = shutil.which(command[0])
+        program = shutil.which(command[0], path=PATH)
         if not program:
-            self.module.fail_json(msg=f"{self.name} cannot start: there is no program {command[0]}. "
-                                      "Install the package that brings it, then run this again.")
+            self.module.fail_json(
+                msg=f"{self.name} cannot start: there is no program {command[0]}. "
+                "Install the package that brings it, then run this again."
+            )
         for folder in (self.pidfile.parent, self.log.parent):
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.pidfile.unlink(missing_ok=True)
@@ -141,17 +146,45 @@ class Daemon:
         self.log.touch(mode=0o600)
         os.chown(self.log, account.pw_uid, account.pw_gid)
         # Secrets come through the environment, never through arguments, which everybody can list.
-        env = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LANG": "C.UTF-8",
-               "HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name,
-               **{key: str(value) for key, value in p["environment"].items()}}
+        env = {
+            "PATH": PATH,
+            "LANG": "C.UTF-8",
+            "HOME": account.pw_dir,
+            "USER": account.pw_name,
+            "LOGNAME": account.pw_name,
+            **{key: str(value) for key, value in p["environment"].items()},
+        }
         result = subprocess.run(
-            ["start-stop-daemon", "--start", "--oknodo", "--background",
-             "--make-pidfile", "--pidfile", self.pidfile, "--chuid", p["user"], "--chdir", p["chdir"],
-             "--output", self.log, "--startas", program, "--", *command[1:]],
-            env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=30)
+            [
+                "start-stop-daemon",
+                "--start",
+                "--oknodo",
+                "--background",
+                "--make-pidfile",
+                "--pidfile",
+                self.pidfile,
+                "--chuid",
+                p["user"],
+                "--chdir",
+                p["chdir"],
+                "--output",
+                self.log,
+                "--startas",
+                program,
+                "--",
+                *command[1:],
+            ],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+        )
         if result.returncode:
             self.module.fail_json(
-                msg=f"{self.name} did not start: {result.stderr.strip()}. Its log is {self.log}.")
+                msg=f"{self.name} did not start: {result.stderr.strip()}. Its log is {self.log}."
+            )
         self.wait()
         return self.ours()
 
@@ -167,18 +200,20 @@ class Daemon:
                 where = f" at {', '.join(missing)}" if missing else ""
                 self.module.fail_json(
                     msg=f"{self.name} {what}{where}. Its log ({self.log}) ends with: "
-                        f"{' / '.join(tail) or 'nothing'}")
+                    f"{' / '.join(tail) or 'nothing'}"
+                )
             time.sleep(0.1)
 
     def restart(self) -> int | None:
         own = self.module.params["pidfile"]
         pid, command = self.ours(), self.command
-        if not pid and own and (pid := living(Path(own), self.program)):
-            command = command_line(pid)     # somebody started it by hand: with the same options again
+        if not pid and own and (pid := living(Path(own), self.command)):
+            command = command_line(pid)  # somebody started it by hand: with the same options again
         if not pid and self.alive():
             self.module.fail_json(
-                msg=f"{self.name} runs, but was not started by this kit and left no pid file, so it cannot be "
-                    "restarted safely. Restart it yourself, then run this again.")
+                msg=f"{self.name} runs, but was not started by this kit and left no pid file, so it cannot "
+                "be restarted safely. Restart it yourself, then run this again."
+            )
         if pid:
             end(pid)
         return self.start(command)
@@ -219,7 +254,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True)
     if state == "started" and (pid := daemon.ours()):
-        end(pid)        # it lives and does not answer
+        end(pid)  # it lives and does not answer
     started = daemon.restart() if state == "restarted" else daemon.start(daemon.command)
     module.exit_json(changed=True, pid=started)
 

@@ -21,7 +21,7 @@ DOCUMENTATION = r"""
 module: virtlab_images
 short_description: Build the kit's images and push them to its registry
 description:
-  - Each image carries the hash of its recipe as the label C(virtlab.recipe) and is rebuilt only when that changes.
+  - Each image carries its recipe's hash as the label C(virtlab.recipe); a new one is built when it changes.
   - Images that do not depend on each other are built side by side.
 options:
   registry: {description: Host and port that begin every image's name., type: str, required: true}
@@ -63,7 +63,7 @@ names:
   returned: always
 """
 
-WORKERS = 3     # unpacking packages waits for the disk as much as for the processor
+WORKERS = 3  # unpacking packages waits for the disk as much as for the processor
 
 
 def planned(p: dict[str, Any]) -> dict[str, Image]:
@@ -102,7 +102,7 @@ def make(p: dict[str, Any], images: dict[str, Image], missing: list[str]) -> Non
         build(image, {**through, **tags}, base)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        for name in missing:        # parents come first in the list, so none waits for one that cannot start
+        for name in missing:  # parents come first in the list, so none waits for one that cannot start
             ahead[name] = pool.submit(one, images[name])
         for work in ahead.values():
             work.result()
@@ -117,35 +117,50 @@ def record_text(p: dict[str, Any]) -> str:
     return json.dumps({"images": {name: f"{p['registry']}/{name}" for name in p["images"]}}, indent=2) + "\n"
 
 
-def digest_in_registry(p: dict[str, Any], connection: http.client.HTTPSConnection, name: str, token: str) -> str | None:
-    connection.request("HEAD", f"/v2/{name}/manifests/latest", headers={
-        "Authorization": f"Basic {token}", "Accept": "application/vnd.docker.distribution.manifest.v2+json, "
-        "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"})
+def digest_in_registry(
+    p: dict[str, Any], connection: http.client.HTTPSConnection, name: str, token: str
+) -> str | None:
+    connection.request(
+        "HEAD",
+        f"/v2/{name}/manifests/latest",
+        headers={
+            "Authorization": f"Basic {token}",
+            "Accept": "application/vnd.docker.distribution.manifest.v2+json, "
+            "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json",
+        },
+    )
     answer = connection.getresponse()
     answer.read()
     if answer.status == http.client.UNAUTHORIZED:
-        raise BuildError(f"The registry {p['registry']} refuses the user {p['user']}. Converge it again: "
-                         "`lab up --only registry`.")
+        raise BuildError(
+            f"The registry {p['registry']} refuses the user {p['user']}. Converge it again: "
+            "`lab up --only registry`."
+        )
     return answer.headers.get("Docker-Content-Digest") if answer.status == http.client.OK else None
 
 
 def unpublished(p: dict[str, Any], names: list[str], password: str) -> list[str]:
     token = base64.b64encode(f"{p['user']}:{password}".encode()).decode()
     host, _, port = p["registry"].rpartition(":")
-    connection = http.client.HTTPSConnection(host, int(port), timeout=10,
-                                             context=ssl.create_default_context(cafile=p["ca"]))
+    connection = http.client.HTTPSConnection(
+        host, int(port), timeout=10, context=ssl.create_default_context(cafile=p["ca"])
+    )
     missing = []
     try:
         for name in names:
             local = ask(f"/images/{p['registry']}/{name}:latest/json")
             if not local:
-                raise BuildError(f"The image {name} is not on this machine. Build it: `lab up --only base_images`.")
+                raise BuildError(
+                    f"The image {name} is not on this machine. Build it: `lab up --only base_images`."
+                )
             digest = digest_in_registry(p, connection, name, token)
             if f"{p['registry']}/{name}@{digest}" not in (local.get("RepoDigests") or []):
                 missing.append(name)
     except OSError as error:
-        raise BuildError(f"The registry {p['registry']} does not answer: {error}. Look at its log "
-                         "(`docker logs lab-registry`), then run this again.") from error
+        raise BuildError(
+            f"The registry {p['registry']} does not answer: {error}. Look at its log "
+            "(`docker logs lab-registry`), then run this again."
+        ) from error
     finally:
         connection.close()
     return missing
@@ -157,8 +172,13 @@ def push(p: dict[str, Any], names: list[str], password: str) -> None:
     client = docker.APIClient(base_url="unix:///var/run/docker.sock", version="auto", timeout=600)
 
     def one(name: str) -> None:
-        for line in client.push(f"{p['registry']}/{name}", tag="latest", stream=True, decode=True,
-                                auth_config={"username": p["user"], "password": password}):
+        for line in client.push(
+            f"{p['registry']}/{name}",
+            tag="latest",
+            stream=True,
+            decode=True,
+            auth_config={"username": p["user"], "password": password},
+        ):
             if "error" in line:
                 raise BuildError(f"The image {name} could not be pushed to {p['registry']}: {line['error']}")
 
@@ -175,7 +195,7 @@ def remove(p: dict[str, Any], check: bool) -> list[str]:
     cache, record = Path(p["cache"]), Path(p["record"])
     paths = [path for path in [*cache.glob("debian-*.tar"), cache / "debian.tmp", record] if path.exists()]
     for tag in [] if check else there:
-        ask(f"/images/{tag}?force=1", "DELETE")     # only the name goes while a container still runs from it
+        ask(f"/images/{tag}?force=1", "DELETE")  # only the name goes while a container still runs from it
     for path in [] if check else paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return there + [str(path) for path in paths]
@@ -187,9 +207,11 @@ def run(module: AnsibleModule) -> list[str]:
         return remove(p, check)
     if p["state"] == "published":
         secret = Path(p["password_file"])
-        names = list(json.loads(Path(p["record"]).read_text())["images"]) if Path(p["record"]).is_file() else []
+        names = (
+            list(json.loads(Path(p["record"]).read_text())["images"]) if Path(p["record"]).is_file() else []
+        )
         if check and not (names and secret.is_file()):
-            return ["everything"]       # before the first converge there is nothing to look at
+            return ["everything"]  # before the first converge there is nothing to look at
         password = secret.read_text().strip()
         missing = unpublished(p, names, password)
         if missing and not check:
@@ -225,13 +247,16 @@ def main() -> None:
             "password_file": {"type": "path", "no_log": False},
             "state": {"choices": ["present", "published", "absent"], "default": "present"},
         },
-        required_if=[("state", "present", ["context"]), ("state", "published", ["ca", "user", "password_file"])],
+        required_if=[
+            ("state", "present", ["context"]),
+            ("state", "published", ["ca", "user", "password_file"]),
+        ],
         supports_check_mode=True,
     )
     try:
         names = run(module)
     except EngineError as error:
-        if module.check_mode:       # before the first converge there is no engine yet
+        if module.check_mode:  # before the first converge there is no engine yet
             module.exit_json(changed=module.params["state"] != "absent", names=list(module.params["images"]))
         module.fail_json(msg=str(error))
     except (BuildError, DebianError) as error:

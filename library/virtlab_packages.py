@@ -55,9 +55,17 @@ packages:
 """
 
 LISTS = Path("/var/lib/apt/lists")
-APT = ["apt-get", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef",
-       "-o", "Dpkg::Options::=--force-confold"]
-LIMIT = 3600        # seconds; an installation that takes longer hangs
+APT = [
+    "apt-get",
+    "-y",
+    "-o",
+    "DPkg::Lock::Timeout=600",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+]
+LIMIT = 3600  # seconds; an installation that takes longer hangs
 
 
 def environment() -> dict[str, str]:
@@ -70,8 +78,15 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False,
-                          timeout=LIMIT, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def installed(names: list[str]) -> set[str]:
@@ -115,14 +130,16 @@ def give_up(module: AnsibleModule, what: str, result: subprocess.CompletedProces
     said = [line for line in lines if line.startswith(("E:", "W:", "dpkg:"))]
     module.fail_json(
         msg=f"{what} failed: {' '.join(said[:4]) or (result.stderr or result.stdout).strip()[-400:]} "
-            "Check that the machine reaches its package mirror (`apt-get update`) and that no other package "
-            "manager is stuck, then run this again; it continues where it stopped.",
-        stdout=result.stdout, stderr=result.stderr)
+        "Check that the machine reaches its package mirror (`apt-get update`) and that no other package "
+        "manager is stuck, then run this again; it continues where it stopped.",
+        stdout=result.stdout,
+        stderr=result.stderr,
+    )
 
 
 def install(module: AnsibleModule, missing: list[str], record: Path) -> set[str]:
     if index_is_old(module.params["index_max_age"]):
-        run(*APT, "update")         # a mirror that is away matters only when the installation fails
+        run(*APT, "update")  # a mirror that is away matters only when the installation fails
     wanted = ["--no-install-recommends", "install", *missing]
     for attempt in (1, 2):
         plan = simulate(*wanted)
@@ -130,14 +147,16 @@ def install(module: AnsibleModule, missing: list[str], record: Path) -> set[str]
         if plan and plan[1]:
             module.fail_json(
                 msg=f"Installing {' '.join(missing)} would remove {' '.join(sorted(plan[1]))}, which this "
-                    "machine already has. Nothing was changed. Remove or replace these yourself if you agree, then "
-                    "run this again.")
-        if plan:        # written before the work: a killed run must not lose it
+                "machine already has. Nothing was changed. Remove or replace these yourself if you agree, "
+                "then "
+                "run this again."
+            )
+        if plan:  # written before the work: a killed run must not lose it
             write_record(record, {*read_record(record), *new})
         result = run(*APT, *wanted)
         if not result.returncode:
             return new
-        if attempt == 1:        # an interrupted dpkg, half-installed packages, an index out of date
+        if attempt == 1:  # an interrupted dpkg, half-installed packages, an index out of date
             run("dpkg", "--configure", "-a")
             run(*APT, "--fix-broken", "install")
             run(*APT, "update")
@@ -156,7 +175,8 @@ def purge(module: AnsibleModule, names: list[str], record: Path) -> set[str]:
         if others:
             module.fail_json(
                 msg=f"Purging what the kit installed would take {' '.join(sorted(others))} along, which "
-                    "somebody else installed. Nothing was removed. Remove these first, or keep the packages.")
+                "somebody else installed. Nothing was removed. Remove these first, or keep the packages."
+            )
         result = run(*APT, "purge", *sorted(there))
         if result.returncode:
             give_up(module, f"Purging {' '.join(sorted(there))}", result)
@@ -191,7 +211,8 @@ def main() -> None:
     except subprocess.TimeoutExpired as late:
         module.fail_json(
             msg=f"`{' '.join(late.cmd[:8])} …` did not end within {LIMIT // 60} minutes. Look for another "
-                "package manager that holds the lock (`ps aux | grep -E 'apt|dpkg'`), then run this again.")
+            "package manager that holds the lock (`ps aux | grep -E 'apt|dpkg'`), then run this again."
+        )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import hashlib
-import ipaddress
 import json
 import os
 import pwd
@@ -18,20 +16,21 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.virtlab_certs import certificates
 from ansible.module_utils.virtlab_engine import EngineError, ask
 
 DOCUMENTATION = r"""
 module: virtlab_registry
 short_description: Certificates, password, host name and trust of the lab's registry
 description:
-  - Repairs only what is missing, wrong or about to expire; answers with a fingerprint of what the container serves.
+  - Repairs only what is missing, wrong or about to expire; answers with a fingerprint of what is served.
 options:
   endpoint: {description: The registry's host name and port., type: str, required: true}
   address: {description: The address it is published on; empty for docker0's., type: str, default: ""}
   container: {description: The container that may have the port., type: str, required: true}
   user: {description: The registry's only user., type: str, default: learner}
   owner: {description: Whose the password file and the learner's folder are., type: str, required: true}
-  learner: {description: The learner's own registry. Its folder of certificates is the owner's., type: str, default: ""}
+  learner: {description: The learner's own registry; the owner gets its folder., type: str, default: ""}
   state_dir: {description: The kit's state., type: path, default: /var/lib/virtlab}
   certs_dir: {description: Where the engine looks for CAs., type: path, default: /etc/docker/certs.d}
   hosts: {description: The hosts file., type: path, default: /etc/hosts}
@@ -48,11 +47,8 @@ EXAMPLES = r"""
 RETURN = r"""
 address: {description: The address to publish on., type: str, returned: present}
 fingerprint: {description: Changes when the container has to be made anew., type: str, returned: present}
-paths: {description: "What was, or in check mode would be, changed.", type: list, elements: str, returned: always}
+paths: {description: What changed or would change., type: list, elements: str, returned: always}
 """
-
-RENEW = datetime.timedelta(days=30)
-UTC = datetime.UTC
 
 
 class Registry:
@@ -61,9 +57,9 @@ class Registry:
         self.p, self.check = p, module.check_mode
         self.host, _, self.port = p["endpoint"].rpartition(":")
         state = Path(p["state_dir"])
-        self.private = state / "registry"           # root's alone: the CA's key
-        self.served = self.private / "served"       # what the container sees
-        self.ca_key, self.ca = self.private / "ca.key", state / "ca.crt"
+        self.private = state / "registry"  # root's alone: the CA's key
+        self.served = self.private / "served"  # what the container sees
+        self.ca = state / "ca.crt"
         self.password_file = state / "secrets" / p["secret"]
         self.host_d = state / "host.d" / "registry.json"
         self.trust = Path(p["certs_dir"]) / p["endpoint"]
@@ -115,71 +111,8 @@ class Registry:
             known = bcrypt.hashpw(password.encode(), bcrypt.gensalt(5)).decode()
         self.put(path, f"{self.p['user']}:{known}\n".encode(), 0o600)
 
-    def certificates(self, address: str) -> None:
-        from cryptography import x509
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-        now = datetime.datetime.now(UTC)
-
-        def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-            return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                     serialization.NoEncryption())
-
-        def usable(path: Path) -> x509.Certificate | None:
-            try:
-                cert = x509.load_pem_x509_certificate(path.read_bytes())
-            except (OSError, ValueError):
-                return None
-            return cert if cert.not_valid_after_utc - now > RENEW else None
-
-        def start(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-            return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-                    .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-                    .not_valid_after(now + datetime.timedelta(days=days)))
-
-        ca = usable(self.ca)
-        try:
-            key = serialization.load_pem_private_key(self.ca_key.read_bytes(), None)
-        except (OSError, ValueError):
-            key = ca = None
-        if ca is None or ca.public_key() != key.public_key():
-            key = ec.generate_private_key(ec.SECP256R1())
-            name = f"virtlab CA of {socket.gethostname()}"[:64]
-            builder = start(name, x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, 3650)
-            ca = (builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-                  .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-                  .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-                  .sign(key, hashes.SHA256()))
-        self.put(self.ca_key, pem(key), 0o600)
-        self.put(self.ca, ca.public_bytes(serialization.Encoding.PEM))
-
-        names = x509.SubjectAlternativeName([x509.DNSName(self.host), x509.IPAddress(ipaddress.ip_address(address))])
-        cert_path, key_path = self.served / "server.crt", self.served / "server.key"
-        cert = usable(cert_path)
-        try:
-            if cert is None:
-                raise ValueError
-            cert.verify_directly_issued_by(ca)
-            own = serialization.load_pem_private_key(key_path.read_bytes(), None)
-            if (cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value != names
-                    or cert.public_key() != own.public_key()):
-                raise ValueError
-        except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-            own = ec.generate_private_key(ec.SECP256R1())
-            cert = (start(self.host, ca.subject, own, self.p["days"]).add_extension(names, critical=False)
-                    .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-                    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), critical=False)
-                    .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-                    .sign(key, hashes.SHA256()))
-        self.put(key_path, pem(own), 0o600)
-        self.put(cert_path, cert.public_bytes(serialization.Encoding.PEM))
-
     def hosts(self, address: str | None) -> None:
-        """One line with a mark of ours; in a container the file is a mount and cannot be replaced, only written."""
+        """One line with a mark of ours; in a container the file is a mount: written, never replaced."""
         path = Path(self.p["hosts"])
         mark = f"# virtlab: {self.host}"
         before = path.read_text()
@@ -202,12 +135,27 @@ class Registry:
         if self.learner:
             self.folder(self.learner, 0o755, mine)
         self.htpasswd(self.password())
-        self.certificates(address)
-        self.put(self.trust / "ca.crt", self.ca.read_bytes() if self.ca.is_file() else b"")
+        made = certificates(self.private, self.ca, self.host, address, self.p["days"])
+        for path, (data, mode) in made.items():
+            self.put(path, data, mode)
+        self.put(self.trust / "ca.crt", made[self.ca][0])
         self.hosts(address)
-        self.put(self.host_d, (json.dumps({
-            "name": self.p["endpoint"], "address": address, "port": int(self.port), "user": self.p["user"],
-            "ca": str(self.ca)}, indent=2) + "\n").encode())
+        self.put(
+            self.host_d,
+            (
+                json.dumps(
+                    {
+                        "name": self.p["endpoint"],
+                        "address": address,
+                        "port": int(self.port),
+                        "user": self.p["user"],
+                        "ca": str(self.ca),
+                    },
+                    indent=2,
+                )
+                + "\n"
+            ).encode(),
+        )
         served = [p.read_bytes() for p in sorted(self.served.glob("*"))] if self.served.is_dir() else []
         return hashlib.sha256(b"".join(served)).hexdigest()[:16]
 
@@ -228,16 +176,18 @@ class Registry:
             socket.create_connection((address, int(self.port)), timeout=2).close()
         except OSError:
             return ""
-        who = subprocess.run(["ss", "-Hltnp", f"sport = :{self.port}"], capture_output=True, text=True, check=False)
+        who = subprocess.run(
+            ["ss", "-Hltnp", f"sport = :{self.port}"], capture_output=True, text=True, check=False
+        )
         return who.stdout.strip().partition("users:")[2] or "another program"
 
 
 def docker0() -> str:
-    """The host's address on Docker's default bridge. Docker 20.10 does not always tell the gateway, the kernel does."""
+    """The host's address on Docker's default bridge. Docker 20.10 does not always tell; the kernel does."""
     name = (ask("/networks/bridge") or {}).get("Options", {}).get("com.docker.network.bridge.name", "docker0")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         try:
-            found = fcntl.ioctl(s, 0x8915, struct.pack("256s", name[:15].encode()))     # SIOCGIFADDR
+            found = fcntl.ioctl(s, 0x8915, struct.pack("256s", name[:15].encode()))  # SIOCGIFADDR
         except OSError:
             return ""
     return socket.inet_ntoa(found[20:24])
@@ -274,15 +224,24 @@ def main() -> None:
     except EngineError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
-        address, owner = "172.17.0.1", ""       # before the first converge: where Docker puts it unless told otherwise
+        address, owner = (
+            "172.17.0.1",
+            "",
+        )  # before the first converge: where Docker puts it unless told otherwise
     if not address:
-        module.fail_json(msg="Docker's default bridge has no address on this machine, so the registry has no place that "
-                             "containers and the host both reach. Name one: `lab up --set registry_address=ADDRESS`.")
+        module.fail_json(
+            msg="Docker's default bridge has no address on this machine, so the registry has no place that "
+            "containers and the host both reach. Name one: `lab up --set registry_address=ADDRESS`."
+        )
     if owner:
-        module.fail_json(msg=f"Port {registry.port} on {address} is taken by {owner}. Stop that, or move the registry: "
-                             f"`lab up --set virtlab_registry={registry.host}:5050`.")
+        module.fail_json(
+            msg=f"Port {registry.port} on {address} is taken by {owner}. Stop that, or move the registry: "
+            f"`lab up --set virtlab_registry={registry.host}:5050`."
+        )
     fingerprint = registry.present(address)
-    module.exit_json(changed=bool(registry.changes), paths=registry.changes, address=address, fingerprint=fingerprint)
+    module.exit_json(
+        changed=bool(registry.changes), paths=registry.changes, address=address, fingerprint=fingerprint
+    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class Image:
     tag: str
     context: Path
     dockerfile: str
-    parents: dict[str, str] = field(default_factory=dict)       # build argument -> image of ours
-    arguments: dict[str, str] = field(default_factory=dict)     # what else the recipe depends on
+    parents: dict[str, str] = field(default_factory=dict)  # build argument -> image of ours
+    arguments: dict[str, str] = field(default_factory=dict)  # what else the recipe depends on
     recipe: str = ""
 
     def seal(self, images: dict[str, Image]) -> None:
@@ -57,11 +57,19 @@ def build(image: Image, buildargs: dict[str, str], more: Path | None = None) -> 
     try:
         with tempfile.TemporaryFile() as stream:
             _pack(image, stream, more)
-            # The host's network: its DNS and its route to the mirror work, whatever firewall is around docker0.
+            # The host's network: its DNS and its route to the mirror work, whatever surrounds docker0.
             for line in client.build(
-                    fileobj=stream, custom_context=True, tag=f"{image.tag}:latest", buildargs=buildargs,
-                    labels={LABEL: image.recipe}, network_mode="host", nocache=True, rm=True, forcerm=True,
-                    decode=True):
+                fileobj=stream,
+                custom_context=True,
+                tag=f"{image.tag}:latest",
+                buildargs=buildargs,
+                labels={LABEL: image.recipe},
+                network_mode="host",
+                nocache=True,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            ):
                 text = line.get("stream", "")
                 said.append(text)
                 ids += re.findall(r"^ ---> ([0-9a-f]{12,})\s*$", text, re.M)
@@ -70,7 +78,8 @@ def build(image: Image, buildargs: dict[str, str], more: Path | None = None) -> 
                     raise BuildError(
                         f"The image {image.name} could not be built: {line['error']} Its last words: "
                         f"{' / '.join(tail[-8:])} Check the package mirror and the free space "
-                        "(`docker system df`), then run this again; what is built is kept.")
+                        "(`docker system df`), then run this again; what is built is kept."
+                    )
     except docker.errors.DockerException as error:
         raise BuildError(f"The image {image.name} could not be built: {error}") from error
     finally:
@@ -107,4 +116,4 @@ def _sweep(ids: list[str]) -> None:
             if there and not there.get("RepoTags"):
                 ask(f"/images/{image_id}", "DELETE")
         except EngineError:
-            continue        # in use, or a parent of something that is
+            continue  # in use, or a parent of something that is

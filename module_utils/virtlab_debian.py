@@ -11,14 +11,19 @@ from pathlib import Path
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 OPTIONS = [
-    "--variant=minbase", "--dpkgopt=force-unsafe-io",
+    "--variant=minbase",
+    "--dpkgopt=force-unsafe-io",
     # nothing that apt could fetch again stays in a layer
-    "--aptopt=Acquire::Languages \"none\"", "--aptopt=Dir::Cache::pkgcache \"\"", "--aptopt=Dir::Cache::srcpkgcache \"\"",
-    "--aptopt=DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb\"; }",
-    "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/locale/*",
+    '--aptopt=Acquire::Languages "none"',
+    '--aptopt=Dir::Cache::pkgcache ""',
+    '--aptopt=Dir::Cache::srcpkgcache ""',
+    '--aptopt=DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; }',
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
 ]
-EPOCH = "1704067200"        # one moment for all files: the same packages give the same tar
+EPOCH = "1704067200"  # one moment for all files: the same packages give the same tar
 
 
 class DebianError(Exception):
@@ -26,7 +31,7 @@ class DebianError(Exception):
 
 
 def host_sources(root: Path = Path("/etc/apt")) -> list[tuple[str, str, list[str]]]:
-    """(address, suite, components) of every enabled package source of this machine, in both of apt's formats."""
+    """(address, suite, components) of every enabled package source here, in both of apt's formats."""
     found = []
     for path in [root / "sources.list", *sorted((root / "sources.list.d").glob("*.list"))]:
         for line in path.read_text().splitlines() if path.is_file() else []:
@@ -35,10 +40,15 @@ def host_sources(root: Path = Path("/etc/apt")) -> list[tuple[str, str, list[str
     for path in sorted((root / "sources.list.d").glob("*.sources")):
         for stanza in re.split(r"\n\s*\n", path.read_text()):
             text = re.sub(r"^#.*\n?", "", stanza, flags=re.M)
-            fields = {k.lower(): v.split() for k, v in re.findall(r"^([\w-]+):((?:.*)(?:\n[ \t].*)*)", text, re.M)}
+            fields = {
+                k.lower(): v.split() for k, v in re.findall(r"^([\w-]+):((?:.*)(?:\n[ \t].*)*)", text, re.M)
+            }
             if "deb" in fields.get("types", []) and fields.get("enabled") != ["no"]:
-                found += [(uri, suite, fields.get("components", []))
-                          for uri in fields.get("uris", []) for suite in fields.get("suites", [])]
+                found += [
+                    (uri, suite, fields.get("components", []))
+                    for uri in fields.get("uris", [])
+                    for suite in fields.get("suites", [])
+                ]
     return [(_resolve(uri), suite, components) for uri, suite, components in found]
 
 
@@ -59,9 +69,11 @@ def sources(suite: str, mirror: str) -> list[str]:
     own = release.get("VERSION_CODENAME", "")
     if release.get("ID") != "debian":
         return []
-    return [f"deb {uri} {there.replace(own, suite, 1)} main"
-            for uri, there, components in dict.fromkeys((u, s, tuple(c)) for u, s, c in host_sources())
-            if "main" in components and there in {own, f"{own}-updates", f"{own}-security"}]
+    return [
+        f"deb {uri} {there.replace(own, suite, 1)} main"
+        for uri, there, components in dict.fromkeys((u, s, tuple(c)) for u, s, c in host_sources())
+        if "main" in components and there in {own, f"{own}-updates", f"{own}-security"}
+    ]
 
 
 def recipe(suite: str, mirror: str, edition: str) -> str:
@@ -70,9 +82,11 @@ def recipe(suite: str, mirror: str, edition: str) -> str:
 
 
 def proxies() -> dict[str, str]:
-    """apt's proxy, as the environment variables that every program understands; nothing of it gets into an image."""
+    """apt's proxy, as environment variables that every program understands; none of it gets into an image."""
     found = {k: v for k, v in os.environ.items() if k.lower() in {"http_proxy", "https_proxy", "no_proxy"}}
-    said = subprocess.run(["apt-config", "dump", "--no-empty"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(
+        ["apt-config", "dump", "--no-empty"], capture_output=True, text=True, check=False
+    ).stdout
     for scheme, address in re.findall(r'^Acquire::(https?)::Proxy "([^"]+)"', said, re.M | re.I):
         found.setdefault(f"{scheme.lower()}_proxy", address)
     return found
@@ -89,18 +103,36 @@ def base_tar(cache: Path, suite: str, mirror: str, edition: str) -> Path:
     work.mkdir(mode=0o755)
     lines = sources(suite, mirror)
     # TERM when we are killed ourselves: mmdebstrap then unmounts and cleans up what it has begun.
-    command = ["setpriv", "--pdeathsig", "TERM", "mmdebstrap", *OPTIONS, f"--keyring={KEYRING}", suite, str(part), *lines]
-    result = subprocess.run(command, env={**os.environ, **proxies(), "TMPDIR": str(work), "SOURCE_DATE_EPOCH": EPOCH,
-                                          "LC_ALL": "C.UTF-8"},
-                            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "mmdebstrap",
+        *OPTIONS,
+        f"--keyring={KEYRING}",
+        suite,
+        str(part),
+        *lines,
+    ]
+    result = subprocess.run(
+        command,
+        env={**os.environ, **proxies(), "TMPDIR": str(work), "SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     _clear(work)
     if result.returncode:
         part.unlink(missing_ok=True)
-        said = [line for line in result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))] or [result.stderr]
+        said = [line for line in result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))] or [
+            result.stderr
+        ]
         raise DebianError(
-            f"mmdebstrap could not make a Debian {suite} from {lines[0].split()[1] if lines else 'its own mirror'}: "
-            f"{' '.join(said[-4:])[-600:]} Check that this machine reaches its package mirror, or name another one: "
-            "`lab up --set base_images_mirror=ADDRESS`.")
+            f"mmdebstrap could not make a Debian {suite} from {lines[0].split()[1] if lines else 'its mirror'}: "
+            f"{' '.join(said[-4:])[-600:]} Check that this machine reaches its mirror, or name another: "
+            "`lab up --set base_images_mirror=ADDRESS`."
+        )
     for old in cache.glob("debian-*.tar"):
         old.unlink() if old != part else None
     part.rename(tar)

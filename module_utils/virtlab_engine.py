@@ -29,14 +29,16 @@ def ask(path: str, method: str = "GET", body: Any = None, timeout: float = 60) -
     """The engine's answer; None when there is no such thing (404)."""
     connection = _Connection(SOCKET, timeout)
     try:
-        connection.request(method, path, json.dumps(body) if body is not None else None,
-                           {"Content-Type": "application/json"})
+        connection.request(
+            method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
+        )
         answer = connection.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise EngineError(
             f"Docker does not answer at {SOCKET} ({error}). Start it (`systemctl start docker`, or "
-            "`lab up --only docker_engine`), then run this again.") from error
+            "`lab up --only docker_engine`), then run this again."
+        ) from error
     finally:
         connection.close()
     if answer.status == http.client.NOT_FOUND:
@@ -46,5 +48,7 @@ def ask(path: str, method: str = "GET", body: Any = None, timeout: float = 60) -
     except ValueError:
         said = text.decode(errors="replace")
     if answer.status >= 400:
-        raise EngineError(f"Docker refused {method} {path}: {said.get('message') if isinstance(said, dict) else said}")
+        raise EngineError(
+            f"Docker refused {method} {path}: {said.get('message') if isinstance(said, dict) else said}"
+        )
     return said
