@@ -47,7 +47,7 @@ def test_a_solution_becomes_a_question_and_an_empty_cell():
 
 
 def test_what_the_prose_has_asked_is_not_asked_again():
-    asked, empty = edition(PROSE("### Your turn: names\nStart two."), tagged(CODE("!docker run …"), "solution"))
+    asked, empty = edition(PROSE("### Your turn: names\nStart."), tagged(CODE("!docker run …"), "solution"))
     assert (asked.source.splitlines()[0], empty.source) == ("### Your turn: names", "")
 
 

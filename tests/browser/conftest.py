@@ -1,0 +1,33 @@
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from learner import Learner
+from playwright.sync_api import Browser, sync_playwright
+
+ARGUMENTS = ["--headless=new", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             "--no-first-run"]
+
+
+@pytest.fixture(scope="session")
+def learner() -> Iterator[Learner]:
+    with tempfile.TemporaryDirectory(prefix="virtlab-browser-", dir="/var/tmp") as home:
+        one = Learner(Path(home))
+        yield one
+        one.leave()
+
+
+@pytest.fixture(scope="session")
+def address(learner: Learner) -> str:
+    return learner.arrive()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []         # Chromium's sandbox refuses root
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*sandbox, *ARGUMENTS])
+        yield chromium
+        chromium.close()

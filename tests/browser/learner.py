@@ -1,0 +1,55 @@
+"""A second JupyterLab for the browser: another port, token, workspace and progress than the learner's."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from virtlab import workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+NAME = "jupyterlab-browser"
+SETTINGS = {
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},        # every cell is in the page
+    "@jupyterlab/terminal-extension:plugin": {"screenReaderMode": True},        # text instead of pixels
+}
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Somebody who has JupyterLab open for the first time."""
+
+    home: Path
+
+    @property
+    def workspace(self) -> Path:
+        return self.home / "virtlab"
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def arrive(self) -> str:
+        """Set it up; the address that `lab up` prints."""
+        self._converge()
+        return workspace.address(NAME)
+
+    def leave(self) -> None:
+        env = os.environ | {"VIRTLAB_WORKSPACE": str(self.workspace), "VIRTLAB_DATA": str(self.data)}
+        subprocess.run([BIN / "lab", "finish", "05"], env=env, timeout=120, check=False)
+        self._converge(jupyterlab_state="absent")
+
+    def _converge(self, **more: Any) -> None:
+        variables = {
+            "jupyterlab_name": NAME, "jupyterlab_port": 8991, "jupyterlab_token": "jupyter_token_browser",
+            "jupyterlab_workspace": str(self.workspace), "jupyterlab_data": str(self.workspace / ".jupyter"),
+            "jupyterlab_environment": {"VIRTLAB_DATA": str(self.data)}, "jupyterlab_settings": SETTINGS,
+        }
+        said = json.dumps(variables | more)
+        done = subprocess.run([BIN / "ansible-playbook", "tests/roles/jupyterlab.yml", "-e", said],
+                              cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

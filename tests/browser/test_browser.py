@@ -1,0 +1,108 @@
+"""What a learner sees: JupyterLab opens at the printed address, a guide runs, its checks turn green."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from learner import ROOT, Learner
+from playwright.sync_api import Browser, Page, expect
+
+GUIDE = "05-container-networks"
+SHOTS = ROOT / "build/screenshots"
+RAN = re.compile(r"\[\d+\]:")
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """JupyterLab, opened at the printed address."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    one = browser.new_page(viewport={"width": 1440, "height": 900})
+    one.set_default_timeout(30_000)
+    one.goto(address)
+    yield one
+    one.close()
+
+
+def code(learner: Learner) -> list[str]:
+    """The code cells of the guide as it was released."""
+    cells = json.loads((learner.workspace / GUIDE / f"{GUIDE}.ipynb").read_text())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def run(page: Page, number: int, seconds: int = 60) -> None:
+    """Run the code cell of this number, counted from 0, and wait for its end."""
+    prompt = page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
+    prompt.scroll_into_view_if_needed()
+    prompt.click()
+    page.keyboard.press("Control+Enter")
+    expect(prompt).to_have_text(RAN, timeout=seconds * 1000)
+
+
+def output(page: Page, number: int):
+    return page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-OutputArea")
+
+
+def test_it_opens_without_asking_anything(page: Page) -> None:
+    expect(page.locator("#jp-main-dock-panel")).to_be_visible()
+    expect(page.locator(".jp-DirListing-content")).to_contain_text(GUIDE)
+    page.wait_for_timeout(3000)         # the news would come by now
+    expect(page.locator(".Toastify__toast")).to_have_count(0)
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    page.screenshot(path=SHOTS / "1-opened.png")
+
+
+def test_a_wrong_token_is_refused(browser: Browser, address: str) -> None:
+    stranger = browser.new_context().new_page()
+    stranger.goto(re.sub(r"token=.*", "token=wrong", address))
+    expect(stranger.locator("input[type=password]")).to_be_visible()
+    assert "/login" in stranger.url
+    stranger.context.close()
+
+
+def test_a_guides_first_cells_run_and_its_checks_are_red(page: Page, address: str, learner: Learner) -> None:
+    page.goto(re.sub(r"/lab\?.*", f"/lab/tree/{GUIDE}/{GUIDE}.ipynb", address))
+    expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible()
+    expect(page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first).to_be_visible()
+    cells = code(learner)
+    for number in range(cells.index("%lab grade")):
+        if cells[number]:
+            run(page, number)
+    expect(output(page, 1).locator(".virtlab.good")).to_contain_text("is ready")
+    page.screenshot(path=SHOTS / "2-guide.png")
+    grade = cells.index("%lab grade")
+    run(page, grade)
+    expect(output(page, grade).locator(".virtlab.bad")).to_be_visible()
+    assert output(page, grade).locator("li.fail").count() > 0
+    output(page, grade).scroll_into_view_if_needed()
+    page.screenshot(path=SHOTS / "3-red.png")
+
+
+def test_lab_works_in_a_terminal_and_the_checks_turn_green(page: Page, learner: Learner) -> None:
+    page.keyboard.press("Control+Shift+L")
+    page.locator(".jp-LauncherCard[title*=terminal]").click()
+    terminal = page.locator(".jp-Terminal").last
+    expect(terminal.locator(".xterm-accessibility")).to_contain_text(re.compile(r"[#$]"), timeout=20_000)
+    terminal.click()
+    page.keyboard.type("lab list\n")
+    expect(terminal.locator(".xterm-accessibility")).to_contain_text(GUIDE, timeout=20_000)
+    page.keyboard.type("lab solve 05 && echo solved-$((40 + 2))\n")
+    expect(terminal.locator(".xterm-accessibility")).to_contain_text("solved-42", timeout=120_000)
+    page.screenshot(path=SHOTS / "4-terminal.png")
+
+    page.locator(".lm-TabBar-tab", has_text=f"{GUIDE}.ipynb").first.click()
+    grade = code(learner).index("%lab grade")
+    run(page, grade)
+    expect(output(page, grade).locator(".virtlab.good")).to_be_visible()
+    assert output(page, grade).locator("li.pass").count() > 0
+    assert output(page, grade).locator("li.fail, li.unknown").count() == 0
+    output(page, grade).scroll_into_view_if_needed()
+    page.screenshot(path=SHOTS / "5-green.png")
+
+
+def test_finish_in_the_guide(page: Page, learner: Learner) -> None:
+    cells = code(learner)
+    run(page, cells.index("%lab finish"), seconds=120)
+    expect(output(page, cells.index("%lab finish"))).to_contain_text("is finished")
