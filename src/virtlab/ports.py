@@ -26,6 +26,7 @@ class Owner:
     labels: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     container: str = ""
+    is_hidden: bool = False  # only root may see who it is
 
     @property
     def ours(self) -> str:
@@ -102,7 +103,7 @@ class Listeners:
     def _process(self, inode: str) -> Owner:
         pid = self.processes.get(inode)
         if pid is None:
-            return Owner("a process of somebody else (`sudo ss -tlnp` names it)")
+            return Owner("a process of somebody else (`sudo ss -tlnp` names it)", is_hidden=True)
         try:
             name = Path("/proc", str(pid), "comm").read_text().strip()
             command = (
