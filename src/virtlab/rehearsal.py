@@ -57,8 +57,9 @@ def stage(slug: str) -> Iterator[Stage]:
         try:
             yield Stage(home, folder, env)
         finally:
-            subprocess.run([command, "finish", slug], env=env, cwd=home, check=False, timeout=300,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if (home / "data").exists():                # nothing was started otherwise
+                subprocess.run([command, "finish", slug], env=env, cwd=home, check=False, timeout=300,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def execute(source: Path, timeout: int = 900) -> None:

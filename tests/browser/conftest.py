@@ -7,8 +7,8 @@ import pytest
 from learner import Learner
 from playwright.sync_api import Browser, sync_playwright
 
-ARGUMENTS = ["--headless=new", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             "--no-first-run"]
+ARGUMENTS = ["--headless=new", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run"]
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,6 @@ def address(learner: Learner) -> str:
 def browser() -> Iterator[Browser]:
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []         # Chromium's sandbox refuses root
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*sandbox, *ARGUMENTS])
-        yield chromium
-        chromium.close()
+        one = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*sandbox, *ARGUMENTS])
+        yield one
+        one.close()

@@ -39,8 +39,9 @@ class Learner:
         return workspace.address(NAME)
 
     def leave(self) -> None:
-        env = os.environ | {"VIRTLAB_WORKSPACE": str(self.workspace), "VIRTLAB_DATA": str(self.data)}
-        subprocess.run([BIN / "lab", "finish", "05"], env=env, timeout=120, check=False)
+        if self.data.exists():
+            env = os.environ | {"VIRTLAB_WORKSPACE": str(self.workspace), "VIRTLAB_DATA": str(self.data)}
+            subprocess.run([BIN / "lab", "finish", "05"], env=env, timeout=120, check=False)
         self._converge(jupyterlab_state="absent")
 
     def _converge(self, **more: Any) -> None:

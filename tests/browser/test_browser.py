@@ -57,7 +57,7 @@ def test_it_opens_without_asking_anything(page: Page) -> None:
 def test_a_wrong_token_is_refused(browser: Browser, address: str) -> None:
     stranger = browser.new_context().new_page()
     stranger.goto(re.sub(r"token=.*", "token=wrong", address))
-    expect(stranger.locator("input[type=password]")).to_be_visible()
+    expect(stranger.locator("#password_input")).to_be_visible()
     assert "/login" in stranger.url
     stranger.context.close()
 
