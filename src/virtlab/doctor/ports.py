@@ -44,7 +44,7 @@ def standing(one: Wanted, owner: Owner | None) -> Finding:
         return Finding(name, GROUP, State.OK, f"{where} is free (for {one.role}).")
     if owner.ours == one.role or (one.role == "jupyterlab" and built and "jupyter" in owner.command):
         return Finding(name, GROUP, State.OK, f"{where} is {one.role}'s own ({owner.name}).")
-    if owner.is_hidden and built:
+    if owner.is_hidden and len(settings.host()):
         return Finding(
             name, GROUP, State.INFO, f"{where} is in use, as {one.role} would; only root sees by whom."
         )
