@@ -7,7 +7,7 @@ import os
 import pwd
 from collections.abc import Sequence
 
-GROUPS = ("docker", "libvirt")
+GROUPS = ("docker", "libvirt", "kvm")
 
 
 def join(arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -98,6 +99,8 @@ def _remove_the_rest(purge: bool) -> None:
         shutil.move(record, paths.CACHE / record.name)
     for folder in (paths.STATE, LOGS, RUN, *([paths.CACHE] if purge else [])):
         shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not there, or not empty
+        Path("/etc/virtlab").rmdir()
     LOCK.unlink(missing_ok=True)
 
 
