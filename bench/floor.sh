@@ -12,7 +12,9 @@ state=/var/lib/virtlab-floor cache=/var/cache/virtlab-floor
 registry=floor.lab.test:5990 blog_port=8980 demo_port=8990 jupyter_port=8988
 images=$here/roles/base_images/files
 
-docker_packages=(docker.io)
+docker_packages=(docker.io)                     # Debian 13 has made the command line a package of its own
+. /etc/os-release
+if [ "$ID" = debian ] && [ "$VERSION_ID" -ge 13 ]; then docker_packages+=(docker-cli); fi
 image_packages=(mmdebstrap debian-archive-keyring)
 guest_packages=(libvirt-daemon-system libvirt-clients dnsmasq-base iptables qemu-utils qemu-system-x86 seabios
     fdisk e2fsprogs mtools openssh-client grub-common grub-pc-bin grub-efi-amd64-bin)
