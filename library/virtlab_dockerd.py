@@ -52,6 +52,13 @@ changes: {description: What changed or would change., type: list, elements: str,
 EMPTY: dict[str, Any] = {"ours": {}, "before": {}, "users": [], "no_file": False, "carried": None}
 
 
+def ping() -> Any:
+    try:
+        return engine.ask("/_ping", timeout=10)
+    except engine.EngineError:
+        return None
+
+
 def info() -> dict[str, Any] | None:
     try:
         return engine.ask("/info", timeout=10) or None
@@ -79,7 +86,7 @@ class Options:
         self.clean = {
             k: v for k, v in self.there.items() if not (k == "live-restore" and self.known["carried"])
         }
-        self.seen = info()
+        self.answers = bool(ping())
         self.changes: list[str] = []
 
     def remember(self, **news: Any) -> None:
@@ -111,10 +118,10 @@ class Options:
             return False
         changed = {key for key in there.keys() | after.keys() if there.get(key) != after.get(key)}
         gone = there.keys() - after.keys() - {"live-restore"}
-        if self.seen and changed <= RELOADED and not gone:
+        if self.answers and changed <= RELOADED and not gone:
             self.reload(after)
-        elif self.seen:
-            swarm = self.seen.get("Swarm", {}).get("LocalNodeState", "inactive") != "inactive"
+        elif self.answers:
+            swarm = (info() or {}).get("Swarm", {}).get("LocalNodeState", "inactive") != "inactive"
             carry = not swarm and not after.get("live-restore")
             self.remember(carried=there if carry else None)
             if carry:
@@ -213,7 +220,7 @@ def main() -> None:
         changed=bool(options.changes),
         changes=options.changes,
         restart=restart,
-        answers=options.seen is not None,
+        answers=options.answers,
     )
 
 

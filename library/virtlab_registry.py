@@ -35,6 +35,7 @@ options:
   certs_dir: {description: Where the engine looks for CAs., type: path, default: /etc/docker/certs.d}
   hosts: {description: The hosts file., type: path, default: /etc/hosts}
   secret: {description: The password's name., type: str, default: registry_password}
+  settings: {description: How the container shall be made; part of the fingerprint., type: dict, default: {}}
   days: {description: How long a certificate is valid., type: int, default: 800}
   state: {description: Make it or remove it., type: str, choices: [present, absent], default: present}
 """
@@ -46,6 +47,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 address: {description: The address to publish on., type: str, returned: present}
+runs: {description: Whether the container runs just so., type: bool, returned: present}
 fingerprint: {description: Changes when the container has to be made anew., type: str, returned: present}
 paths: {description: What changed or would change., type: list, elements: str, returned: always}
 """
@@ -157,7 +159,19 @@ class Registry:
             ).encode(),
         )
         served = [p.read_bytes() for p in sorted(self.served.glob("*"))] if self.served.is_dir() else []
-        return hashlib.sha256(b"".join(served)).hexdigest()[:16]
+        settings = json.dumps([self.p["settings"], address], sort_keys=True)
+        return hashlib.sha256(b"".join([settings.encode(), *served])).hexdigest()[:16]
+
+    def runs(self, fingerprint: str) -> bool:
+        """Whether the container runs as it should, from the image that has that name now."""
+        there = ask(f"/containers/{self.p['container']}/json")
+        image = ask(f"/images/{self.p['settings'].get('image', '')}/json")
+        return bool(
+            there
+            and there["State"]["Running"]
+            and there["Config"]["Labels"].get("virtlab.fingerprint") == fingerprint
+            and there["Image"] == (image or {}).get("Id")
+        )
 
     def absent(self) -> None:
         self.hosts(None)
@@ -206,6 +220,7 @@ def main() -> None:
             "certs_dir": {"type": "path", "default": "/etc/docker/certs.d"},
             "hosts": {"type": "path", "default": "/etc/hosts"},
             "secret": {"type": "str", "default": "registry_password", "no_log": False},
+            "settings": {"type": "dict", "default": {}, "no_log": False},
             "days": {"type": "int", "default": 800},
             "state": {"choices": ["present", "absent"], "default": "present"},
         },
@@ -239,8 +254,16 @@ def main() -> None:
             f"`lab up --set virtlab_registry={registry.host}:5050`."
         )
     fingerprint = registry.present(address)
+    try:
+        runs = registry.runs(fingerprint)
+    except EngineError:
+        runs = False
     module.exit_json(
-        changed=bool(registry.changes), paths=registry.changes, address=address, fingerprint=fingerprint
+        changed=bool(registry.changes or (module.check_mode and not runs)),
+        paths=registry.changes,
+        address=address,
+        fingerprint=fingerprint,
+        runs=runs,
     )
 
 

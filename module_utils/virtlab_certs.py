@@ -15,7 +15,7 @@ CA_DAYS = 3650
 def certificates(
     folder: Path, ca_path: Path, host: str, address: str, days: int
 ) -> dict[Path, tuple[bytes, int]]:
-    """The four files of a server for host and address, each with its mode: as they are, or new where they must be."""
+    """The four files of a server, each with its mode: as they are, or new where they must be."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

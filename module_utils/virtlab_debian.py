@@ -129,7 +129,7 @@ def base_tar(cache: Path, suite: str, mirror: str, edition: str) -> Path:
             result.stderr
         ]
         raise DebianError(
-            f"mmdebstrap could not make a Debian {suite} from {lines[0].split()[1] if lines else 'its mirror'}: "
+            f"mmdebstrap made no Debian {suite} from {lines[0].split()[1] if lines else 'its mirror'}: "
             f"{' '.join(said[-4:])[-600:]} Check that this machine reaches its mirror, or name another: "
             "`lab up --set base_images_mirror=ADDRESS`."
         )

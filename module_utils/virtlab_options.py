@@ -32,8 +32,9 @@ TYPES: dict[type, str] = {
     int: "mtu max-concurrent-downloads max-concurrent-uploads max-download-attempts shutdown-timeout "
     "network-control-plane-mtu oom-score-adjust api-cors-max-age",
     str: "bip bridge cgroup-parent containerd data-root default-gateway default-ipc-mode default-runtime "
-    "default-shm-size default-cgroupns-mode exec-root fixed-cidr group init-path ip log-driver log-level pidfile "
-    "seccomp-profile storage-driver swarm-default-advertise-addr tlscacert tlscert tlskey userns-remap",
+    "default-shm-size default-cgroupns-mode exec-root fixed-cidr group init-path ip log-driver log-level "
+    "pidfile seccomp-profile storage-driver swarm-default-advertise-addr tlscacert tlscert "
+    "tlskey userns-remap",
     list: "authorization-plugins default-address-pools dns dns-opts dns-search exec-opts insecure-registries "
     "labels registry-mirrors storage-opts",
     dict: "builder default-ulimits features log-opts proxies runtimes",
