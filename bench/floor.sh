@@ -212,8 +212,7 @@ down() {
         mapfile -t ids < <(docker ps -aq --filter label=virtlab.floor); ((${#ids[@]})) && docker rm -fv "${ids[@]}"
         docker volume rm floor-registry floor-data floor-files
         docker network rm floor-bridge floor-internal floor-front floor-back
-        mapfile -t ids < <(docker images -q "$registry/*" | sort -u); ((${#ids[@]})) && docker rmi -f "${ids[@]}"
-        docker image prune -f --filter label=virtlab.floor=1
+        remove_images
     fi
     if command -v virsh >/dev/null; then
         virsh -q -c qemu:///system net-destroy floor; virsh -q -c qemu:///system net-undefine floor
@@ -226,6 +225,21 @@ down() {
     fi
     if [ -s "$state/new-packages" ]; then xargs apt-get -qq -y purge <"$state/new-packages"; fi
     rm -rf --one-file-system "$state" "$cache"
+}
+
+remove_images() {
+    local base image parent
+    base=$(docker image inspect --format '{{.Id}}' "$(name debian)")
+    docker image ls --format '{{.Repository}}:{{.Tag}}' "$registry/*" | grep -v /debian: | xargs -r docker rmi
+    # The stages of builds have no name; what stands on our base is ours.
+    for image in $(docker image ls -q --no-trunc --filter dangling=true); do
+        parent=$image
+        while [ -n "$parent" ] && [ "$parent" != "$base" ]; do
+            parent=$(docker image inspect --format '{{.Parent}}' "$parent")
+        done
+        [ -n "$parent" ] && docker rmi "$image"
+    done
+    docker rmi "$(name debian)"
 }
 
 case ${1:-} in
