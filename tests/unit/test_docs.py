@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from virtlab import paths, scaffold
+from virtlab import doctor, paths, scaffold
 
 BLOCKS = re.findall(r"^```\w+\n# (\S+)\n(.*?)^```", (paths.ROOT / "docs/authors.md").read_text(), re.M | re.S)
 
@@ -26,3 +26,17 @@ def test_the_authors_example_is_what_lab_new_makes(lab: Path, name: str, block: 
 
 def test_the_example_is_there() -> None:
     assert {name for name, _ in BLOCKS} == {"lab.yml", "solve.yml", "checks.py"}
+
+
+def test_every_finding_of_the_doctor_is_documented() -> None:
+    text = (paths.ROOT / "docs/commands.md").read_text()
+    section = text.partition("### `lab doctor`")[2].partition("\n### ")[0]
+    known = without_number(re.findall(r"`([a-z0-9._-]+)`", section))
+    found = without_number([one.id for one in doctor.examine() if one.group not in ("ports", "labs")])
+    assert "cpus" in found
+    assert not found - known
+
+
+def without_number(names: list[str]) -> set[str]:
+    """disk.2 is one more of disk."""
+    return {re.sub(r"\.\d+$", "", name) for name in names}

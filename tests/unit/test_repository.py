@@ -158,7 +158,7 @@ def test_a_roles_readme_is_true(role: str) -> None:
     options = specification(role)
     named = set(re.findall(rf"(?<![\w/.-]){role}_[a-z0-9_]+", text))
     assert named <= set(options), "the README names variables that the role does not have"
-    missing = {name for name in options if name not in text}
+    missing = {name for name in options if name.startswith(f"{role}_") and name not in text}
     assert not missing or "(defaults/main.yml)" in text, "it neither lists its variables nor links to them"
 
 
@@ -245,7 +245,10 @@ def test_every_lab_is_readable_and_has_its_own_prefix_and_ports() -> None:
 
 
 def test_files_are_short() -> None:
-    code = {name: text for name, text in tracked().items() if name.endswith(".py")}
-    assert not [
-        f"{name}: {len(text.splitlines())} lines" for name, text in code.items() if text.count("\n") > 400
+    """A lab's checks are one file by design, so they may be longer."""
+    long = [
+        f"{name}: {text.count(chr(10))} lines"
+        for name, text in tracked().items()
+        if name.endswith(".py") and text.count("\n") > (500 if name.endswith("/checks.py") else 400)
     ]
+    assert not long
