@@ -36,9 +36,9 @@ def draw(found: list[Finding], seconds: float, style: render.Style) -> str:
                 lines.append(f"        {label}{one.do}")
     counts = {state: sum(one.state is state for one in found) for state in State}
     if counts[State.FAIL]:
-        summary = style.paint(f"{counts[State.FAIL]} of these do not work and are needed.", "bad")
+        summary = style.paint(f"Needed, and not working: {counts[State.FAIL]}.", "bad")
     elif counts[State.WARN]:
-        summary = f"Nothing needed is broken; {counts[State.WARN]} of these deserve a look."
+        summary = f"Nothing needed is broken. Worth a look: {counts[State.WARN]}."
     else:
         summary = style.paint("All is well.", "good")
     return "\n".join([*lines, "", f"{summary} ({seconds:.1f} s)"])

@@ -33,7 +33,8 @@ def kvm(record: dict[str, Any]) -> Finding:
         tried = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept))
         return _kvm(record["domain_type"], f"{record['why'].rstrip('.')} (tried by `lab up`, {tried}).", "")
     verdict = virtualization.try_kvm()
-    return _kvm(verdict.domain_type, f"{verdict.why.rstrip('.')} (tried just now).", verdict.do)
+    tried = "" if verdict.domain_type == "unknown" else " (tried just now)"
+    return _kvm(verdict.domain_type, f"{verdict.why.rstrip('.')}{tried}.", verdict.do)
 
 
 def _kvm(domain_type: str, why: str, do: str) -> Finding:
