@@ -31,6 +31,7 @@ PROMPT = ("Work here, or in a terminal (*File → New → Terminal*). "
           "`%lab hint` gives the next step, `%lab grade` looks at the result.")
 IMAGE = re.compile(r"""!\[[^\]]*\]\(([^)\s]+)|<img[^>]+src=["']([^"']+)""")
 RECORD = ".released.json"
+START_HERE = Path(__file__).parent / "notebook/start-here.ipynb"        # the way to all of them
 
 
 def read(source: Path) -> Any:
@@ -117,22 +118,27 @@ class Released:
 
 def release(workspace: Path, slugs: list[str] | None = None, *, check: bool = False) -> list[Released]:
     """Put the learners' editions into the workspace. What the learner changed is never overwritten."""
-    sources = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+    sources = [START_HERE, *sorted(paths.NOTEBOOKS.glob("*.ipynb"))]
     if slugs is not None:
         sources = [source for source in sources if source.stem in slugs]
     guides = {source.stem: read(source) for source in sources}      # all of them, before anything is written
     pictures = {slug: pictures_of(slug, guide) for slug, guide in guides.items()}
     record = _record(workspace)
+    before = dict(record)
     done = []
     for slug, guide in guides.items():
         content = nbformat.writes(learners_edition(guide)).encode() + b"\n"
-        done.append(_place(workspace, slug, content, record, check=check))
-        for name, source in pictures[slug].items():
-            target = workspace / slug / name
-            if not check and (not target.exists() or target.read_bytes() != source.read_bytes()):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read_bytes())
-    if not check and any(one.state != "kept" for one in done):
+        stem = slug if slug == START_HERE.stem else f"{slug}/{slug}"
+        state, name = _place(workspace, stem, content, record, check)
+        for picture, source in pictures[slug].items():
+            target = workspace / slug / picture
+            if target.exists() and target.read_bytes() == source.read_bytes():
+                continue
+            state = "updated" if state == "kept" else state
+            if not check:
+                _write(target, source.read_bytes())
+        done.append(Released(slug, state, name))
+    if not check and record != before:
         _write(workspace / RECORD, json.dumps(record, indent=1, sort_keys=True).encode() + b"\n")
     return done
 
@@ -147,27 +153,23 @@ def pictures_of(slug: str, guide: Any) -> dict[str, Path]:
     return found
 
 
-def _place(workspace: Path, slug: str, content: bytes, record: dict[str, str], *, check: bool) -> Released:
-    """Write one guide where nothing of the learner's is lost. `record` says what was released as what."""
+def _place(workspace: Path, stem: str, content: bytes, record: dict[str, str], check: bool) -> tuple[str, str]:
+    """Write one guide where nothing of the learner's is lost. `record`: what was released as what."""
     digest = hashlib.sha256(content).hexdigest()
     for number in itertools.count():
         suffix = f".new-{number}" if number > 1 else ".new" if number else ""
-        name = f"{slug}/{slug}{suffix}.ipynb"
+        name = f"{stem}{suffix}.ipynb"
         path = workspace / name
-        if path.exists() and record.get(name) == digest:
-            return Released(slug, "kept", name)         # as it is, or as the learner has worked in it
-        if _ours(path, record.get(name)):
-            break
-    state = "beside" if number else "updated" if path.exists() else "new"
+        there = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+        if there and digest in (there, record.get(name)):
+            record[name] = digest
+            return "kept", name                         # as it is, or as the learner has worked in it
+        if there in (None, record.get(name)):
+            break                                       # nobody has changed it since it was released
     record[name] = digest
     if not check:
         _write(path, content)
-    return Released(slug, state, name)
-
-
-def _ours(path: Path, released: str | None) -> bool:
-    """Nobody has changed this file since it was released."""
-    return not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == released
+    return "beside" if number else "updated" if there else "new", name
 
 
 def _record(workspace: Path) -> dict[str, str]:

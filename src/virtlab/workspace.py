@@ -17,4 +17,4 @@ def address(role: str = "jupyterlab") -> str:
                            do=f"Ask as {there.user}: `sudo -u {there.user} lab jupyter url`.") from None
     except OSError:
         raise MachineError("JupyterLab has no token yet.", do="Run `./lab up --only jupyterlab`.") from None
-    return f"{there.url}/lab?token={token}"
+    return f"{there.url}/lab/tree/start-here.ipynb?token={token}"

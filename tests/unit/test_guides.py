@@ -95,17 +95,17 @@ def test_a_file_that_is_no_notebook_is_named(notebooks, tmp_path, old, new):
 
 def test_released_once_then_nothing_to_do(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
-    assert [one.state for one in guides.release(tmp_path / "home", check=True)] == ["new"]
+    assert [one.state for one in guides.release(tmp_path / "home", ["01-try"], check=True)] == ["new"]
     assert not (tmp_path / "home").exists()
-    assert [one.state for one in guides.release(tmp_path / "home")] == ["new"]
-    assert [one.state for one in guides.release(tmp_path / "home")] == ["kept"]
+    assert [one.state for one in guides.release(tmp_path / "home")] == ["new", "new"]
+    assert [one.state for one in guides.release(tmp_path / "home")] == ["kept", "kept"]
 
 
 def test_a_newer_guide_replaces_one_nobody_worked_in(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     guides.release(tmp_path)
     write(notebooks, PROSE("Two"))
-    assert [one.state for one in guides.release(tmp_path)] == ["updated"]
+    assert [one.state for one in guides.release(tmp_path)] == ["kept", "updated"]
     assert "Two" in (tmp_path / "01-try/01-try.ipynb").read_text()
 
 
@@ -114,21 +114,21 @@ def test_what_the_learner_did_stays_and_a_newer_guide_lies_beside_it(notebooks, 
     guides.release(tmp_path)
     mine = tmp_path / "01-try/01-try.ipynb"
     mine.write_text(mine.read_text().replace("One", "My notes"))
-    assert guides.release(tmp_path)[0].state == "kept"          # nothing newer to offer
+    assert guides.release(tmp_path)[1].state == "kept"          # nothing newer to offer
 
     write(notebooks, PROSE("Two"))
-    assert guides.release(tmp_path) == [guides.Released("01-try", "beside", "01-try/01-try.new.ipynb")]
-    assert guides.release(tmp_path)[0].state == "kept"
+    assert guides.release(tmp_path)[1] == guides.Released("01-try", "beside", "01-try/01-try.new.ipynb")
+    assert guides.release(tmp_path)[1].state == "kept"
     write(notebooks, PROSE("Three"))
-    assert guides.release(tmp_path)[0].path == "01-try/01-try.new.ipynb"       # nobody worked in that one
+    assert guides.release(tmp_path)[1].path == "01-try/01-try.new.ipynb"       # nobody worked in that one
 
     new = tmp_path / "01-try/01-try.new.ipynb"
     new.write_text(new.read_text().replace("Three", "More notes"))
     write(notebooks, PROSE("Four"))
-    assert guides.release(tmp_path)[0].path == "01-try/01-try.new-2.ipynb"
+    assert guides.release(tmp_path)[1].path == "01-try/01-try.new-2.ipynb"
     assert "My notes" in mine.read_text()
     assert "More notes" in new.read_text()
-    assert guides.release(tmp_path)[0].state == "kept"
+    assert guides.release(tmp_path)[1].state == "kept"
 
 
 def test_without_its_record_everything_there_counts_as_the_learners(notebooks, tmp_path):
@@ -136,14 +136,28 @@ def test_without_its_record_everything_there_counts_as_the_learners(notebooks, t
     guides.release(tmp_path)
     (tmp_path / guides.RECORD).write_text("not json")
     write(notebooks, PROSE("Two"))
-    assert guides.release(tmp_path)[0].state == "beside"
+    assert guides.release(tmp_path)[1].state == "beside"
+
+
+def test_killed_between_a_guide_and_its_record_it_goes_on(notebooks, tmp_path):
+    write(notebooks, PROSE("One"))
+    guides.release(tmp_path)
+    (tmp_path / guides.RECORD).unlink()
+    assert [one.state for one in guides.release(tmp_path)] == ["kept", "kept"]
+    write(notebooks, PROSE("Two"))
+    assert guides.release(tmp_path)[1].state == "updated"
+
+
+def test_start_here_lies_on_top(notebooks, tmp_path):
+    assert guides.release(tmp_path) == [guides.Released("start-here", "new", "start-here.ipynb")]
+    assert "%lab list" in (tmp_path / "start-here.ipynb").read_text()
 
 
 def test_a_deleted_guide_comes_back(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     guides.release(tmp_path)
     (tmp_path / "01-try/01-try.ipynb").unlink()
-    assert guides.release(tmp_path)[0].state == "new"
+    assert guides.release(tmp_path)[1].state == "new"
 
 
 def test_pictures_come_along(notebooks, tmp_path):
@@ -151,7 +165,11 @@ def test_pictures_come_along(notebooks, tmp_path):
     (notebooks / "images/shop.svg").write_text("<svg/>")
     write(notebooks, PROSE("![The shop](images/shop.svg) ![far](https://example.org/x.png)"))
     guides.release(tmp_path / "home")
-    assert (tmp_path / "home/01-try/images/shop.svg").read_text() == "<svg/>"
+    picture = tmp_path / "home/01-try/images/shop.svg"
+    assert picture.read_text() == "<svg/>"
+    (notebooks / "images/shop.svg").write_text("<svg>2</svg>")
+    assert guides.release(tmp_path / "home")[1].state == "updated"
+    assert picture.read_text() == "<svg>2</svg>"
 
 
 @pytest.mark.parametrize("name", ["images/none.svg", "../secret.svg"])
@@ -165,7 +183,7 @@ def test_a_picture_that_is_not_there_stops_the_release(notebooks, tmp_path, name
 def test_the_command_prints_what_became_of_each(notebooks, tmp_path, capsys):
     write(notebooks, PROSE("One"))
     assert guides.main(["release", "--workspace", str(tmp_path / "home")]) == 0
-    (said,) = json.loads(capsys.readouterr().out)
+    _, said = json.loads(capsys.readouterr().out)
     assert said == {"slug": "01-try", "state": "new", "path": "01-try/01-try.ipynb"}
     assert guides.main(["execute", "99-none"]) == 2
     assert "There is no guide notebooks/99-none.ipynb" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from virtlab import catalogue, lifecycle
-from virtlab.catalogue import Choice, Lab, Needs, Question, Quiz, Task, Text
+from virtlab import catalogue, lifecycle, outcomes
+from virtlab.catalogue import Broken, Choice, Lab, Needs, Question, Quiz, Task, Text
 from virtlab.checks import Result, State
 from virtlab.errors import LabError, MachineError, PlaybookError
 from virtlab.notebook import view
@@ -31,7 +31,7 @@ def result(name: str, task: str, state: State, message: str, **more: str) -> Res
     return Result(name, task, f"Title of {name}", state, message, seconds=0.123, **more)
 
 
-MIXED = lifecycle.Grade(LAB, (
+MIXED = outcomes.Grade(LAB, (
     result("by_name", "names", State.PASS, "`net-till` finds `net-shop`."),
     result("by_alias", "names", State.FAIL, "I asked for <shop> & got 'bad address'.", hint="See aliases."),
     result("page", "publish", State.UNKNOWN, "I cannot reach the daemon.", do="Run `newgrp docker`."),
@@ -66,8 +66,8 @@ def test_the_same_in_html_with_nothing_unescaped():
 
 
 def test_nothing_shown_depends_on_how_long_it_took():
-    for panel in (view.grade(MIXED), view.finished(lifecycle.Finished(LAB, ("x",), ("y",), 1.23)),
-                  view.started(lifecycle.Started(LAB, False, 3, 1.23, Path("/x/start-2026.log")))):
+    for panel in (view.grade(MIXED), view.finished(outcomes.Finished(LAB, ("x",), ("y",), 1.23)),
+                  view.started(outcomes.Started(LAB, False, 3, 1.23, Path("/x/start-2026.log")))):
         assert not re.search(r"0\.4|1\.23|0\.123|2026", repr(panel) + html(panel))
 
 
@@ -78,17 +78,17 @@ def test_nothing_shown_depends_on_how_long_it_took():
 ])
 def test_the_advice_fits_the_result(states, tone, advice):
     given = tuple(result(task.id, task.id, state, "") for task, state in zip(LAB.tasks, states, strict=True))
-    panel = view.grade(lifecycle.Grade(LAB, given, 0.1))
+    panel = view.grade(outcomes.Grade(LAB, given, 0.1))
     assert panel.tone == tone
     assert advice in repr(panel).splitlines()[-1]
 
 
 def test_hints_come_one_by_one_and_end():
     names, publish = LAB.tasks
-    assert "says more" in repr(view.hint(lifecycle.Hint(LAB, names, names.hints[0], 1, 2)))
-    assert "%lab solve names" in repr(view.hint(lifecycle.Hint(LAB, names, names.hints[1], 2, 2)))
-    assert "no hint" in repr(view.hint(lifecycle.Hint(LAB, publish)))
-    assert "Everything is solved" in repr(view.hint(lifecycle.Hint(LAB, None)))
+    assert "says more" in repr(view.hint(outcomes.Hint(LAB, names, names.hints[0], 1, 2)))
+    assert "%lab solve names" in repr(view.hint(outcomes.Hint(LAB, names, names.hints[1], 2, 2)))
+    assert "no hint" in repr(view.hint(outcomes.Hint(LAB, publish)))
+    assert "Everything is solved" in repr(view.hint(outcomes.Hint(LAB, None)))
 
 
 def test_a_question_has_an_answer_to_every_choice_without_scripts():
@@ -107,6 +107,22 @@ def test_a_prediction_asks_for_an_answer_first():
     assert "It knows only numbers." in html(given)
     with pytest.raises(LabError, match="no answer 'z'"):
         view.prediction(QUESTION, "z")
+
+
+def test_the_list_leads_to_the_guides_and_says_how_far_one_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIRTLAB_WORKSPACE", str(tmp_path))
+    broken = Broken("07-broken", LabError("labs/07-broken/lab.yml:3: 'title' is missing."))
+    started = outcomes.Status(LAB, "started", "", 6)
+    panel = view.labs([LAB, broken], {LAB.slug: started}, tmp_path / "10-first-vm")
+    assert repr(panel) == (
+        "05-container-networks  bridge & host  60 minutes  0 of 6 checks have passed; started\n"
+        "07-broken  cannot be used: labs/07-broken/lab.yml:3: 'title' is missing.")
+    assert "href" not in html(panel)
+    (tmp_path / LAB.slug).mkdir()
+    (tmp_path / LAB.slug / f"{LAB.slug}.ipynb").touch()
+    panel = view.labs([LAB], {}, tmp_path / "10-first-vm")
+    assert f'<a href="../{LAB.slug}/{LAB.slug}.ipynb">{LAB.slug}</a>' in html(panel)
+    assert "not started yet" in repr(panel)
 
 
 def test_words_are_escaped_before_they_become_markup():
@@ -151,7 +167,7 @@ def test_a_lab_once_named_is_remembered(shell, monkeypatch, tmp_path):
     other.run_line_magic("load_ext", "virtlab.notebook")
     other.run_line_magic("lab", "grade")
     assert "Which lab?" in repr(shell.shown[-1])
-    done = lifecycle.Started(LAB, False, 1, 1.0, Path("/x"))
+    done = outcomes.Started(LAB, False, 1, 1.0, Path("/x"))
     monkeypatch.setattr(lifecycle, "start", lambda slug, on_event: done)
     monkeypatch.setattr(Lab, "work", property(lambda _: tmp_path / LAB.slug))
     other.run_line_magic("lab", "start 05")

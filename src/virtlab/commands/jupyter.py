@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from virtlab import paths, render, roles, root
-from virtlab.commands.up import alone, jupyter_address, play
+from virtlab import paths, render, roles, root, workspace
+from virtlab.commands.up import alone, play
 from virtlab.errors import MachineError
 
 STATES = {"start": "started", "stop": "stopped", "restart": "restarted"}
@@ -34,9 +34,5 @@ def run(options: argparse.Namespace) -> render.Result:
             )
     if options.verb == "stop":
         return render.Result({"state": "stopped"}, "JupyterLab is stopped. `lab jupyter start` starts it.")
-    url = jupyter_address()
-    if not url:
-        raise MachineError(
-            "Its token can only be read by the person who called `lab up`.", do="Run it as them, or as root."
-        )
+    url = workspace.address()
     return render.Result({"url": url}, url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import os
 import sys
 import time
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from virtlab import paths, playbooks, render, roles, root, settings
+from virtlab import paths, playbooks, render, roles, root, settings, workspace
 from virtlab.errors import MachineError, UsageError
 from virtlab.playbooks import PlaybookResult
 
@@ -134,7 +133,7 @@ def _keep(values: Mapping[str, Any]) -> None:
 def _result(
     options: argparse.Namespace, chosen: Sequence[str], result: PlaybookResult, notes: Sequence[str]
 ) -> render.Result:
-    url = "" if options.check else jupyter_address()
+    url = "" if options.check else _address()
     data = {
         "check": options.check, "roles": list(chosen), "changed": result.changed,
         "seconds": round(result.seconds, 1),
@@ -151,10 +150,9 @@ def _result(
     return render.Result(data, "\n".join(lines))
 
 
-def jupyter_address() -> str:
+def _address() -> str:
     """With its token, for whoever may read that; empty when there is no JupyterLab."""
     try:
-        url = json.loads((paths.HOST_D / "jupyterlab.json").read_text())["url"]
-        return f"{url}/lab?token={(paths.SECRETS / 'jupyter_token').read_text().strip()}"
-    except OSError:
+        return workspace.address()
+    except MachineError:
         return ""

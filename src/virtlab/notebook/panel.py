@@ -26,6 +26,7 @@ color:var(--jp-content-font-color1,inherit)}
 .virtlab .unknown>b.mark{color:var(--jp-warn-color1,#b26a00)}.virtlab .task{font-weight:600;margin:12px 0 0}
 .virtlab .seen,.virtlab .next{display:block;color:var(--jp-content-font-color2,#555)}
 .virtlab p{margin:4px 0}.virtlab summary{cursor:pointer}.virtlab details{margin:4px 0}
+.virtlab table{margin:0}.virtlab th,.virtlab td{text-align:left!important;padding:4px 12px 4px 0}
 .virtlab code{background:var(--jp-layout-color2,#eee);padding:0 3px}
 </style>"""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from virtlab import catalogue, lifecycle
 from virtlab.catalogue import Lab
@@ -78,8 +79,9 @@ def show(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 
 
 def status(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
-    """How far the learner is, here and in the other labs."""
-    return view.status(lifecycle.status())
+    """The labs there are, and how far the learner is in each."""
+    known = {one.lab.slug: one for one in lifecycle.status()}
+    return view.labs(catalogue.every(), known, Path.cwd())
 
 
 def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
@@ -110,8 +112,9 @@ USAGE = (
     "`%lab hint`: one more step towards the solution",
     "`%lab solve`: have it done, all of it or one task (`%lab solve TASK`)",
     "`%lab finish`: put the machine back as it was",
-    "`%lab show`, `%lab status`: what the lab asks for; how far you are",
+    "`%lab show`: what the lab asks for; `%lab list`: the labs, and how far you are in each",
     "`%lab predict ID`: a prediction before an experiment; `%lab quiz ID`: a question afterwards",
 )
 VERBS: dict[str, Callable[[Session, Sequence[str], OnEvent], Panel]] = {
     verb.__name__: verb for verb in (start, grade, hint, solve, finish, show, status, quiz, predict, help)}
+VERBS["list"] = status

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from virtlab import catalogue
 from virtlab.errors import UsageError
 from virtlab.notebook.panel import Panel, fold, indent, paragraphs, rich, stacked
 
 if TYPE_CHECKING:
-    from virtlab import lifecycle
-    from virtlab.catalogue import Choice, Lab, Question
+    from pathlib import Path
+
+    from virtlab import outcomes
+    from virtlab.catalogue import Broken, Choice, Lab, Question
     from virtlab.checks import Result
     from virtlab.errors import LabError
 
 MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
 WORDS = {"pass": "works", "fail": "not yet", "unknown": "cannot tell"}
-PHASES = {"new": "not started", "starting": "only half started", "started": "started",
-          "finishing": "only half finished", "finished": "finished"}
 
 
 def error(problem: LabError) -> Panel:
@@ -25,7 +28,7 @@ def error(problem: LabError) -> Panel:
     return paragraphs("odd", problem.message, [f"**What to do:** {problem.do}" if problem.do else ""])
 
 
-def started(done: lifecycle.Started) -> Panel:
+def started(done: outcomes.Started) -> Panel:
     said = "was started already, and is still ready." if done.already else "is ready."
     ports = ", ".join(f"{name} {port}" for name, port in done.lab.ports.items())
     return paragraphs("good", f"{done.lab.slug} {said}", [
@@ -34,7 +37,7 @@ def started(done: lifecycle.Started) -> Panel:
         "**Next:** work through the guide; `%lab grade` shows how far you are."])
 
 
-def grade(done: lifecycle.Grade) -> Panel:
+def grade(done: outcomes.Grade) -> Panel:
     """What was checked, what was seen, what to do next, task by task."""
     title = f"{done.lab.title}: {done.passed} of {done.total} checks pass"
     body, text = [f"<p><b>{rich(title)}</b></p>"], [title]
@@ -66,7 +69,7 @@ def _lines(one: Result) -> str:
     return "\n".join(lines)
 
 
-def _advice(done: lifecycle.Grade) -> str:
+def _advice(done: outcomes.Grade) -> str:
     if any(one.state == "unknown" for one in done.results):
         return "do what stands beside the question mark, then `%lab grade` again."
     task = done.first_unsolved()
@@ -75,7 +78,7 @@ def _advice(done: lifecycle.Grade) -> str:
     return f"task {done.lab.tasks.index(task) + 1}, “{task.title}”. `%lab hint` gives one step at a time."
 
 
-def hint(given: lifecycle.Hint) -> Panel:
+def hint(given: outcomes.Hint) -> Panel:
     if given.task is None:
         return paragraphs("good", "Everything is solved: no hint needed.")
     if given.text is None:
@@ -87,12 +90,12 @@ def hint(given: lifecycle.Hint) -> Panel:
     return paragraphs("plain", title, [str(given.text), more])
 
 
-def solved(done: lifecycle.Solved) -> Panel:
+def solved(done: outcomes.Solved) -> Panel:
     what = f"Task “{done.task.title}” is" if done.task else "All tasks are"
     return paragraphs("good", f"{what} done for you.", ["**Next:** look at what was made; `%lab grade`."])
 
 
-def finished(done: lifecycle.Finished) -> Panel:
+def finished(done: outcomes.Finished) -> Panel:
     removed = f"Removed with it: {', '.join(done.removed)}." if done.removed else ""
     left = f"Not this lab's, left alone: {', '.join(done.left)}." if done.left else ""
     return paragraphs("good", f"{done.lab.slug} is finished, and the machine is as it was.",
@@ -104,13 +107,28 @@ def lab(one: Lab) -> Panel:
     return paragraphs("plain", f"{one.title} ({one.minutes} minutes)", [str(one.summary), *tasks])
 
 
-def status(labs: Sequence[lifecycle.Status]) -> Panel:
-    if not labs:
-        return paragraphs("plain", "No lab was started yet.",
-                          ["`%lab start 05` starts one; `lab list` in a terminal shows all."])
-    return paragraphs("plain", "Your labs", [
-        f"`{one.lab.slug}`: {PHASES[one.phase]}; {one.record.passed} of {one.total} checks have passed"
-        for one in labs])
+def labs(every: Sequence[Lab | Broken], known: Mapping[str, outcomes.Status], here: Path) -> Panel:
+    """The labs there are, and how far one is. A name leads to its guide, as seen from `here`."""
+    rows, text = [], []
+    for one in every:
+        if isinstance(one, catalogue.Broken):
+            name, cells = one.slug, [f"cannot be used: {one.error.message}", "", ""]
+        else:
+            guide = one.work / f"{one.slug}.ipynb"
+            link = quote(os.path.relpath(guide, here))
+            name = f'<a href="{link}">{one.slug}</a>' if guide.exists() else one.slug
+            cells = [str(one.title), f"{one.minutes} minutes", _progress(known.get(one.slug))]
+        rows.append(f"<tr><td>{name}</td>{''.join(f'<td>{rich(cell)}</td>' for cell in cells)}</tr>")
+        text.append("  ".join([one.slug, *filter(None, cells)]))
+    head = "".join(f"<th>{name}</th>" for name in ("lab", "what it is about", "takes", "how far you are"))
+    return Panel("plain", f"<table><tr>{head}</tr>{''.join(rows)}</table>", "\n".join(text))
+
+
+def _progress(one: outcomes.Status | None) -> str:
+    if one is None:
+        return "not started yet"
+    done = f"{one.record.passed} of {one.total} checks have passed"
+    return done if one.phase == "finished" else f"{done}; started"
 
 
 def questions(asked: Sequence[Question]) -> Panel:
