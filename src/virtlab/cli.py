@@ -94,7 +94,8 @@ def _run(words: list[str]) -> int:
     module.configure(parser)
     options = parser.parse_args(words[1:])
     result: Result = module.run(options)
-    text = json.dumps(result.data, ensure_ascii=False, indent=2) if options.json else result.draw(Style())
+    as_json = options.json and result.data is not None  # `--watch` has told everything already
+    text = json.dumps(result.data, ensure_ascii=False, indent=2) if as_json else result.draw(Style())
     if text:
         print(text, flush=True)  # noqa: T201
     return int(result.exit)
@@ -124,11 +125,15 @@ def _fail(problem: LabError, as_json: bool) -> None:
 
 
 def _unexpected(problem: Exception, words: Any) -> LabError:
-    """A mistake of ours: one line for the user, the traceback for whoever mends it."""
+    """A full disk; or a mistake of ours: one line here, and the traceback for whoever mends it."""
+    import errno
     import time
     import traceback
 
-    from virtlab import paths
+    from virtlab import paths, state
+
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return state.cannot_write(problem)
 
     said = " ".join(f"{type(problem).__name__}: {problem}".split())
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from virtlab import catalogue, checks, needs, paths, progress, state, sweep
@@ -172,7 +173,8 @@ def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
         failure: PlaybookError | None = None
         try:
             _folders_for_finish(lab)
-            _play(lab, "finish", on_event=on_event)
+            if not _is_empty(lab.folder / "finish.yml"):
+                _play(lab, "finish", on_event=on_event)
         except PlaybookError as error:  # what can be removed still is
             failure = error
         gone, left, notes = _sweep(lab, seat, before)
@@ -184,6 +186,20 @@ def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
             state.write(lab.slug, begun)
             progress.finished(lab.slug)
         return Finished(lab, tuple(gone), tuple(left), time.perf_counter() - began, tuple(notes))
+
+
+def _is_empty(playbook: Path) -> bool:
+    """Nothing to do: then Ansible's start, most of what finishing takes, can be spared."""
+    import yaml
+
+    try:
+        plays = yaml.safe_load(playbook.read_text())
+        return all(
+            set(play) <= {"name", "hosts", "gather_facts", "tasks"} and not play.get("tasks")
+            for play in plays
+        )
+    except (OSError, yaml.YAMLError, TypeError):
+        return False  # Ansible says what is wrong with it
 
 
 def _folders_for_finish(lab: Lab) -> None:

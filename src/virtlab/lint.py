@@ -77,7 +77,7 @@ def checks(lab: Lab) -> Found:
 
 
 def playbooks(lab: Lab) -> Found:
-    """start, solve and finish are playbooks over lab_host, without become and facts; solve has a tag for each task."""
+    """Plays over lab_host, without become and facts; in solve.yml a tag for each task; Ansible takes them."""
     import yaml
 
     tags: set[str] = set()

@@ -56,7 +56,7 @@ def write(slug: str, state: State) -> None:
 def cannot_write(error: OSError) -> MachineError:
     return MachineError(
         f"I cannot write to {error.filename or paths.data()}: {error.strerror}.",
-        do="Make room on the disk, or give the folder back to your user, and try again.",
+        do="Make room on the disk (`df -h`), or give the folder back to your user, and try again.",
     )
 
 
@@ -74,9 +74,12 @@ def locked(slug: str, verb: str) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _held(slug, stream.read()) from None
-        stream.truncate(0)
-        json.dump({"verb": verb, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}, stream)
-        stream.flush()
+        try:
+            stream.truncate(0)
+            json.dump({"verb": verb, "pid": os.getpid(), "since": time.strftime("%H:%M:%S")}, stream)
+            stream.flush()
+        except OSError as error:
+            raise cannot_write(error) from None
         yield
 
 

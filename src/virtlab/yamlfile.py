@@ -81,10 +81,10 @@ class Document:
         where: Where = tuple(int(part) if part.isdigit() else part for part in error.path[1:])
         name = _spell(where) or "the file"
         value, rule, wanted = error.value, error.rule, error.rule_definition
-        if rule == "additionalProperties" and isinstance(value, dict):
+        if rule in ("additionalProperties", "required"):  # a misspelt one is both
             known = list(error.definition["properties"])
-            key = next(key for key in value if key not in known)
-            return self.at((*where, key), f"unknown key '{_spell((*where, key))}'{_nearest(key, known)}")
+            if key := next((key for key in value if key not in known), None):
+                return self.at((*where, key), f"unknown key '{_spell((*where, key))}'{_nearest(key, known)}")
         if rule == "required":
             missing = next(key for key in wanted if key not in value)
             return self.at(where, f"'{_spell((*where, missing))}' is missing")
