@@ -153,7 +153,9 @@ def pictures_of(slug: str, guide: Any) -> dict[str, Path]:
     return found
 
 
-def _place(workspace: Path, stem: str, content: bytes, record: dict[str, str], check: bool) -> tuple[str, str]:
+def _place(
+    workspace: Path, stem: str, content: bytes, record: dict[str, str], check: bool
+) -> tuple[str, str]:
     """Write one guide where nothing of the learner's is lost. `record`: what was released as what."""
     digest = hashlib.sha256(content).hexdigest()
     for number in itertools.count():

@@ -8,7 +8,7 @@ import pytest
 from virtlab import paths, workspace
 from virtlab.errors import MachineError
 
-THERE = {"url": "http://127.0.0.1:8888", "token": "jupyter_token", "user": "ada", "workspace": "/home/ada/virtlab"}
+THERE = json.dumps({"url": "http://127.0.0.1:8888", "token": "jupyter_token", "user": "ada"})
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "SECRETS", tmp_path / "secrets")
     for folder in ("host.d", "secrets"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "host.d/jupyterlab.json").write_text(json.dumps(THERE))
+    (tmp_path / "host.d/jupyterlab.json").write_text(THERE)
     return tmp_path
 
 
@@ -33,10 +33,12 @@ def test_without_a_token_it_says_what_to_do(state):
 
 
 def test_somebody_elses_token(state, monkeypatch):
-    def refuse(self: Path) -> str:
-        raise PermissionError
+    def read(self: Path) -> str:
+        if "secrets" in self.parts:
+            raise PermissionError
+        return THERE
 
-    monkeypatch.setattr(Path, "read_text", lambda self: refuse(self) if "secrets" in self.parts else THERE_TEXT)
+    monkeypatch.setattr(Path, "read_text", read)
     with pytest.raises(MachineError, match="its token is ada's"):
         workspace.address()
 
@@ -45,6 +47,3 @@ def test_without_jupyterlab(state):
     (state / "host.d/jupyterlab.json").unlink()
     with pytest.raises(MachineError, match="no jupyterlab yet"):
         workspace.address()
-
-
-THERE_TEXT = json.dumps(THERE)
