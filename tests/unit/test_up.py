@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import pexpect
 import pytest
 
 from virtlab import groups, paths, preflight, roles, root
@@ -179,3 +180,34 @@ def test_the_record_of_packages_outlives_a_down_that_keeps_them(tmp_path, monkey
     assert not (tmp_path / "state").exists()
     up.keep_record()
     assert (tmp_path / "state/installed-packages").read_text() == "docker.io\n"
+
+
+def test_what_was_never_installed_is_not_undone(monkeypatch):
+    monkeypatch.setattr(
+        shutil, "which", lambda program: "/usr/sbin/libvirtd" if program == "libvirtd" else None
+    )
+    monkeypatch.setattr(down, "_answers", lambda _: True)
+    assert down._wake(["jupyterlab", "wordpress", "registry", "vm_image", "kvm_host", "docker_engine"]) == [
+        "jupyterlab", "vm_image", "kvm_host",
+    ]  # fmt: skip
+
+
+def test_purge_is_for_all_of_it():
+    done = lab("down", "--only", "wordpress", "--purge")
+    assert (done.returncode, "Use one of them" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("y", True), ("n", False), ("", False)])
+def test_on_a_terminal_it_asks_once(answer, goes_on):
+    code = "from virtlab.commands import up; up.ask(up.ABOUT.format(user='ada'), 'Go on?'); print('went on')"
+    child = pexpect.spawn(sys.executable, ["-c", code], encoding="utf-8", timeout=20)
+    child.expect_exact("put ada in the groups")
+    child.expect_exact("Go on? [y/N] ")
+    child.sendline(answer)
+    assert child.expect_exact(["went on", "Nothing was changed"]) == (0 if goes_on else 1)
+
+
+def test_where_nobody_could_answer_it_does_not_ask(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    up.ask("about", "question")
+    assert capsys.readouterr().err == ""

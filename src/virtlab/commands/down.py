@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,19 @@ from pathlib import Path
 
 from virtlab import catalogue, lifecycle, paths, render, roles, root, state
 from virtlab.commands.up import LOCK, alone, ask, keep_record, play
+from virtlab.errors import UsageError
 from virtlab.playbooks import PlaybookResult
 
 LOGS = Path("/var/log/virtlab")
 RUN = Path("/run/virtlab")
+DAEMONS = {  # role → the program, its socket, and the roles that can only be undone while it answers
+    "docker_engine": (
+        "dockerd",
+        "/var/run/docker.sock",
+        ("wordpress", "container_networks", "registry", "base_images"),
+    ),
+    "kvm_host": ("libvirtd", "/run/libvirt/libvirt-sock", ("vm_image",)),
+}
 DATA = {  # role → what of a learner's or an author's goes with it
     "wordpress": "the blog's articles, files and passwords",
     "registry": "the images in the registry, and its password",
@@ -39,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> render.Result:
+    if options.only and options.purge:
+        raise UsageError("--purge is for all of it, --only for a part.", do="Use one of them.")
     chosen = roles.chosen(options.only)[::-1]
     root.become("`lab down` stops services and removes what they kept; that", sys.argv[1:])
     os.environ["XDG_CONFIG_HOME"] = str(Path(root.caller().pw_dir) / ".config")
@@ -48,13 +60,34 @@ def run(options: argparse.Namespace) -> render.Result:
         if not options.yes:
             ask(_about(chosen, options.purge), "Go on?")
         keep_record()
+        chosen = _wake(chosen)
+        if not chosen:
+            return render.Result({"changed": 0}, "Nothing to do: its program is not on this machine.")
         finished = [] if options.only else _finish_labs()
-        result = play(
-            roles.DOWN, chosen, variables={"virtlab_purge": options.purge}, tags=options.only, log="down"
-        )
+        result = play(roles.DOWN, chosen, variables={"virtlab_purge": options.purge}, tags=chosen, log="down")
         if not options.only:
             _remove_the_rest(options.purge)
     return _result(chosen, finished, result, options)
+
+
+def _wake(chosen: Sequence[str]) -> list[str]:
+    """Start what has to answer while it is undone. What was never installed has nothing to undo."""
+    without: set[str] = set()
+    asleep = []
+    for role, (program, path, more) in DAEMONS.items():
+        if not shutil.which(program):
+            without |= {role, *more}
+        elif {role, *more} & set(chosen) and not _answers(path):
+            asleep.append(role)
+    if asleep:
+        sys.stderr.write(f"Starting what has to run while it is undone: {', '.join(asleep)}\n")
+        play(roles.UP, asleep, tags=asleep, log="down")
+    return [role for role in chosen if role not in without]
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 def _is_there(purge: bool) -> bool:
