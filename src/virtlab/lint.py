@@ -158,12 +158,16 @@ def guide(lab: Lab) -> Found:
     from virtlab import guides
 
     level = 0
+    fresh = [str(number) for number, cell in enumerate(cells, 1) if _is_fresh(cell)]
+    if fresh:
+        do = f"`.venv/bin/python -m virtlab.guides execute {lab.slug}`"
+        yield where, f"{len(fresh)} cells were not executed ({', '.join(fresh[:5])} …): run {do}"
     for number, cell in enumerate(cells, 1):
         place = f"{where}, cell {number}"
         source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
         yield from ((place, problem) for problem in guides.problems(_Cell(cell)))
         if cell["cell_type"] == "code":
-            yield from ((place, message) for message in _code(cell, source))
+            yield from ((place, message) for message in _code(cell))
         elif cell["cell_type"] == "markdown" and "lang-zh" not in cell.get("metadata", {}).get("tags", []):
             headings = [len(mark) for mark in re.findall(r"^(#{1,6}) ", _without_code(source), re.MULTILINE)]
             for heading in headings:
@@ -185,10 +189,17 @@ class _Cell:
         self.cell_type = cell["cell_type"]
 
 
-def _code(cell: dict[str, Any], source: str) -> Iterator[str]:
+def _is_fresh(cell: dict[str, Any]) -> bool:
+    """Code that nobody ran, so that its stored output proves nothing."""
+    return (
+        cell["cell_type"] == "code"
+        and bool("".join(cell["source"]).strip())
+        and cell.get("execution_count") is None
+    )
+
+
+def _code(cell: dict[str, Any]) -> Iterator[str]:
     tags = cell.get("metadata", {}).get("tags", [])
-    if source.strip() and cell.get("execution_count") is None:
-        yield "was not executed: run `.venv/bin/python -m virtlab.guides execute SLUG`"
     for output in cell.get("outputs", []):
         if output["output_type"] == "error" and not {"raises-exception", "nbval-raises-exception"} & set(
             tags

@@ -210,8 +210,8 @@ def status(found: Sequence[Status], style: Style) -> str:
             "starting": "start not completed",
             "finishing": "finish not completed",
         }.get(one.phase, one.phase)
-        helps = [f"{shown} hints for {task}" for task, shown in one.record.hints]
-        helps += [f"{task} solved for you" for task in one.record.solved]
+        helps = [f"hints: {sum(shown for _, shown in one.record.hints)}"] if one.record.hints else []
+        helps += [f"solved for you: {_some(one.record.solved, 3)}"] if one.record.solved else []
         rows.append(
             (
                 one.lab.slug,

@@ -1,4 +1,4 @@
-"""A kit of its own for each test: labs, data, a workspace in a temporary folder, and the real command line."""
+"""A kit of its own for each test: labs, data, a workspace, all temporary, and the real command line."""
 
 import json
 import os
