@@ -162,8 +162,12 @@ def connects(address: str, port: int) -> bool:
     return True
 
 
+def own_addresses() -> list[str]:
+    """The IPv4 addresses of this machine."""
+    table = Path("/proc/net/fib_trie").read_text()
+    return sorted({match[1] for match in re.finditer(r"\|-- (\S+)\n\s+/32 host LOCAL", table)})
+
+
 def open_beyond_localhost(port: int) -> list[str]:
     """The addresses of this machine, other than 127.…, where a port answers."""
-    table = Path("/proc/net/fib_trie").read_text()
-    own = {match[1] for match in re.finditer(r"\|-- (\S+)\n\s+/32 host LOCAL", table)}
-    return [address for address in sorted(own) if not address.startswith("127.") and connects(address, port)]
+    return [one for one in own_addresses() if not one.startswith("127.") and connects(one, port)]
