@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from learner import Learner
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 ARGUMENTS = ["--headless=new", "--disable-background-networking", "--disable-component-update",
              "--disable-sync", "--no-first-run"]
+
+expect.set_options(timeout=30_000)      # two cores, and something else may be building
 
 
 @pytest.fixture(scope="session")
