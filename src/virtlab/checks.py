@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from virtlab.catalogue import Lab
     from virtlab.seat import Seat
 
+WORKERS = 4  # lab 05 solved, 9 checks, 2 busy cores: 0.77 s one by one, 0.49 s with four, 0.56 s with eight
 SECONDS = 5.0  # the longest a check may take, if it does not ask for more
 
 Function = Callable[[Any, Any], Any]
@@ -139,8 +141,15 @@ def load(file: Path, tasks: Iterable[str]) -> list[Check]:
 
 
 def run(checks: Sequence[Check], seat: Seat, lab: Lab) -> list[Result]:
-    """Ask every check, one after the other, none longer than its time limit."""
-    return [_ask(one, seat, lab) for one in checks]
+    """Ask every check, none longer than its time limit. Tasks are independent and looked at side by side."""
+    tasks = list(dict.fromkeys(one.task for one in checks))
+
+    def look(task: str) -> list[Result]:
+        return [_ask(one, seat, lab) for one in checks if one.task == task]
+
+    with ThreadPoolExecutor(WORKERS) as pool:  # most of a check is waiting for `docker exec`
+        found = {result.id: result for results in pool.map(look, tasks) for result in results}
+    return [found[one.id] for one in checks]
 
 
 def _ask(one: Check, seat: Seat, lab: Lab) -> Result:

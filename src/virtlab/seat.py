@@ -22,25 +22,32 @@ DOCKER_TIMEOUT = 30  # seconds for one answer of the daemon; a check's own time 
 class Seat:
     """The machine under test: `docker`, `libvirt`, `http` and `host`."""
 
+    def __init__(self) -> None:
+        self._closed: dict[str, Unknown] = {}  # what did not answer once is not waited for again
+
     @cached_property
     def docker(self) -> docker.DockerClient:
         import docker
 
+        self._remember("docker")
         try:
-            return docker.from_env(timeout=DOCKER_TIMEOUT)
+            client = docker.from_env(timeout=TIMEOUT)  # type: ignore[arg-type]  # seconds may be parts
         except docker.errors.DockerException as error:
-            raise _no_docker(error) from None
+            raise self._closed.setdefault("docker", _no_docker(error)) from None
+        client.api.timeout = DOCKER_TIMEOUT
+        return client
 
     @cached_property
     def libvirt(self) -> libvirt.virConnect:
         import libvirt
 
+        self._remember("libvirt")
         libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr by itself otherwise
         uri = settings.host().get("kvm_host", {}).get("uri", "qemu:///system")
         try:
             return libvirt.open(uri)
         except libvirt.libvirtError as error:
-            raise _no_libvirt(uri, str(error)) from None
+            raise self._closed.setdefault("libvirt", _no_libvirt(uri, str(error))) from None
 
     @cached_property
     def http(self) -> requests.Session:
@@ -52,6 +59,10 @@ class Seat:
 
         return testinfra.get_host("local://")
 
+    def _remember(self, door: str) -> None:
+        if door in self._closed:
+            raise self._closed[door]
+
 
 def _no_docker(error: Exception) -> Unknown:
     where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
@@ -60,6 +71,11 @@ def _no_docker(error: Exception) -> Unknown:
         return Unknown(
             f"I cannot reach the Docker daemon (permission denied on {where}).",
             do="Run `newgrp docker` in this terminal; if that is refused, `./lab up --only docker_engine`.",
+        )
+    if "timed out" in reason:
+        return Unknown(
+            f"The Docker daemon at {where} does not answer within {TIMEOUT:g} seconds.",
+            do="`pgrep -a dockerd` shows whether it runs; `./lab up --only docker_engine` starts it.",
         )
     if "No such file" in reason or "Connection refused" in reason:
         return Unknown(

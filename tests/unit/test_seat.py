@@ -91,3 +91,18 @@ def test_what_the_roles_wrote_down(monkeypatch, tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(MachineError, match=r"cannot read .*broken\.json"):
         settings.host().as_dict()
+
+
+def test_a_daemon_that_hangs_is_waited_for_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(seat, "TIMEOUT", 0.3)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "docker.sock"))
+        server.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+        hanging = Seat()
+        with pytest.raises(Unknown, match=r"does not answer within 0\.3 seconds"):
+            _ = hanging.docker
+        began = time.monotonic()
+        with pytest.raises(Unknown):
+            _ = hanging.docker
+        assert time.monotonic() - began < 0.1
