@@ -94,15 +94,21 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
-def living(pidfile: Path, command: list[str]) -> int | None:
-    """The pid in the file when that process lives and still is this program (pids are used again)."""
+def same(running: list[str], command: list[str]) -> bool:
+    """A script runs behind its interpreter, what setpriv starts runs in its place: the ends must agree."""
+    n = min(len(running), len(command))
+    if not n or Path(running[-n]).name != Path(command[-n]).name:
+        return False
+    return n == 1 or running[1 - n :] == command[1 - n :]
+
+
+def living(pidfile: Path) -> int | None:
+    """The pid in the file, when there is such a process."""
     try:
         pid = int(pidfile.read_text())
     except (OSError, ValueError):
         return None
-    # A script runs as its interpreter, what setpriv starts runs in its place: look for one word in common.
-    names = {Path(part).name for part in command_line(pid)[:2]}
-    return pid if names & {Path(part).name for part in command} else None
+    return pid if command_line(pid) else None
 
 
 def end(pid: int, patience: float = 30) -> None:
@@ -126,7 +132,9 @@ class Daemon:
         self.log = Path(p["log_dir"]) / f"{self.name}.log"
 
     def ours(self) -> int | None:
-        return living(self.pidfile, self.command or [self.name])
+        """The process we started; a pid file of yesterday may name somebody else's by now."""
+        pid = living(self.pidfile)
+        return pid if pid and same(command_line(pid), self.command or [self.name]) else None
 
     def alive(self) -> bool:
         return all(map(answers, self.ready)) if self.ready else self.ours() is not None
@@ -207,9 +215,15 @@ class Daemon:
     def restart(self) -> int | None:
         own = self.module.params["pidfile"]
         pid, command = self.ours(), self.command
-        if not pid and own and (pid := living(Path(own), self.command)):
+        names = {Path(word).name for word in self.command}
+        if (
+            not pid
+            and own
+            and (pid := living(Path(own)))
+            and names & {Path(w).name for w in command_line(pid)[:2]}
+        ):
             command = command_line(pid)  # somebody started it by hand: with the same options again
-        if not pid and self.alive():
+        elif not pid and self.alive():
             self.module.fail_json(
                 msg=f"{self.name} runs, but was not started by this kit and left no pid file, so it cannot "
                 "be restarted safely. Restart it yourself, then run this again."

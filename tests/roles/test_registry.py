@@ -1,0 +1,145 @@
+"""registry: a second one on a port, a name and a state folder of its own."""
+
+import hashlib
+import json
+import os
+import socket
+import ssl
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import requests
+from converge import Converged, converge
+
+PORT = 5997
+ENDPOINT = f"registry-test.lab.test:{PORT}"
+LEARNER = "registry-test.lab.test:5996"
+NAME = "registry-test"
+TRUST = Path("/etc/docker/certs.d")
+
+pytestmark = pytest.mark.host
+
+
+def run(state: Path, *more: str, **changes: Any) -> Converged:
+    return converge("registry", {
+        "virtlab_state_dir": str(state), "virtlab_user": "nobody", "registry_endpoint": ENDPOINT,
+        "registry_learner_endpoint": LEARNER, "registry_name": NAME, **changes}, *more)
+
+
+def secret(state: Path) -> str:
+    return (state / "secrets/registry_password").read_text()
+
+
+def get(state: Path, path: str, password: str | None, **more: Any) -> requests.Response:
+    """As somebody who trusts this CA alone."""
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = str(state / "ca.crt")
+    auth = ("learner", password) if password else None
+    return session.get(f"https://{ENDPOINT}{path}", auth=auth, timeout=10, **more)
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def state(tmp_path: Path, client: docker.DockerClient) -> Iterator[Path]:
+    """A state folder with one image to publish."""
+    hosts = Path("/etc/hosts").read_text()
+    tmp_path.chmod(0o755)
+    state = tmp_path / "state"
+    (state / "host.d").mkdir(parents=True)
+    (state / "host.d/base_images.json").write_text(json.dumps({"images": {"busybox": f"{ENDPOINT}/busybox"}}))
+    client.images.get("registry.lab.test:5000/busybox").tag(f"{ENDPOINT}/busybox")
+    yield state
+    undone = run(state, registry_state="absent")
+    assert undone.ok, undone.output
+    client.images.remove(f"{ENDPOINT}/busybox", force=True)
+    assert Path("/etc/hosts").read_text() == hosts
+    assert not (TRUST / ENDPOINT).exists()
+    assert not (TRUST / LEARNER).exists()
+    assert not client.containers.list(all=True, filters={"name": f"^{NAME}$"})
+    assert not client.volumes.list(filters={"name": f"{NAME}-data"})
+    assert {p.name for p in state.rglob("*") if p.is_file()} <= {"base_images.json"}
+
+
+def test_check_converge_again_undo(state: Path, client: docker.DockerClient) -> None:
+    assert run(state, "--check").changed >= 1
+    assert not (state / "ca.crt").exists()
+    assert not client.containers.list(all=True, filters={"name": f"^{NAME}$"})
+
+    assert run(state).changed >= 2
+    again = run(state)
+    assert again.changed == 0, again.output
+    assert run(state, "--check").changed == 0
+
+    # who may come in
+    assert get(state, "/v2/_catalog", None).status_code == 401
+    assert get(state, "/v2/_catalog", "wrong").status_code == 401
+    assert get(state, "/v2/_catalog", secret(state)).json() == {"repositories": ["busybox"]}
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"https://{ENDPOINT}/v2/", timeout=10)
+
+    # what others on this machine can read
+    served = state / "registry"
+    assert stat.S_IMODE(served.stat().st_mode) == 0o700
+    for path in [*served.glob("*.key"), *served.glob("served/*.key"), served / "served/htpasswd"]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE((state / "secrets/registry_password").stat().st_mode) == 0o600
+    assert (TRUST / LEARNER).owner() == "nobody"
+    assert secret(state) not in json.dumps(client.api.inspect_container(NAME))
+
+    # the engine trusts it by name, pulls, and the pulled image is the one that was pushed
+    pulled = client.images.pull(f"{ENDPOINT}/busybox", tag="latest",
+                                auth_config={"username": "learner", "password": secret(state)})
+    assert pulled.id == client.images.get("registry.lab.test:5000/busybox").id
+    with pytest.raises(docker.errors.APIError):
+        client.images.pull(f"{ENDPOINT}/busybox", tag="latest")
+
+    # nobody outside reaches it
+    listening = subprocess.run(["ss", "-Hltn", f"sport = :{PORT}"], capture_output=True, text=True, check=True).stdout
+    gateway = json.loads((state / "host.d/registry.json").read_text())["address"]
+    assert [line.split()[3] for line in listening.splitlines()] == [f"{gateway}:{PORT}"]
+
+
+def test_it_comes_back_with_what_it_has(state: Path, client: docker.DockerClient) -> None:
+    assert run(state).ok
+    password = secret(state)
+    client.containers.get(NAME).remove(force=True)
+    assert run(state).changed >= 1
+    assert secret(state) == password
+    assert get(state, "/v2/busybox/tags/list", password).json()["tags"] == ["latest"]
+
+
+def test_what_is_damaged_or_expires_is_made_anew(state: Path) -> None:
+    assert run(state, registry_certificate_days=20).ok
+    ca = (state / "ca.crt").read_bytes()
+    before = hashlib.sha256(ssl.get_server_certificate(("registry-test.lab.test", PORT)).encode()).digest()
+    assert run(state).changed >= 2, "20 days are too few"
+    after = hashlib.sha256(ssl.get_server_certificate(("registry-test.lab.test", PORT)).encode()).digest()
+    assert before != after
+    assert (state / "ca.crt").read_bytes() == ca, "who trusts the CA need not learn anything"
+    (state / "registry/served/htpasswd").write_text("somebody:else\n")
+    (TRUST / ENDPOINT / "ca.crt").unlink()
+    assert run(state).changed >= 1
+    assert get(state, "/v2/", secret(state)).ok
+    assert run(state).changed == 0
+
+
+def test_a_taken_port_is_named_with_its_owner(state: Path) -> None:
+    address = json.loads(Path("/var/lib/virtlab/host.d/registry.json").read_text())["address"]
+    with socket.create_server((address, PORT)):
+        failed = run(state)
+    assert not failed.ok
+    assert f"Port {PORT} on {address} is taken" in failed.output
+    assert f"pid={os.getpid()}" in failed.output
+    assert not (state / "ca.crt").exists(), "nothing is half done"
