@@ -79,7 +79,7 @@ def site(seat: Seat, lab: Lab) -> Any:
 
 @once
 def stack(seat: Seat, lab: Lab) -> Any:
-    """The site, and whom it reaches over networks that somebody made. While there is none, the lab's containers."""
+    """The site and whom it reaches over networks that somebody made; without a site, the lab's containers."""
     try:
         found = [site(seat, lab)]
     except AssertionError:
