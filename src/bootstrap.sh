@@ -2,7 +2,7 @@
 # The first use of `lab`, sourced by it: Debian packages, .venv, the locked requirements, the Ansible collections.
 # Killed anywhere and run again it ends well: a .venv that still holds .incomplete is made anew.
 
-log=$(mktemp /tmp/virtlab-setup.XXXXXX)
+log=$(mktemp -t virtlab-setup.XXXXXX)
 
 stop() {                                                # stop "what happened" "what to do"
     printf '\nlab: %s\n     %s\n' "$1" "$2" >&2

@@ -30,7 +30,7 @@ def copy(tmp_path):
 def first_use(folder: Path, *, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [folder / "lab", "--version"],
-        env=os.environ | env,
+        env=os.environ | {"TMPDIR": str(folder)} | env,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

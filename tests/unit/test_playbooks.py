@@ -185,8 +185,8 @@ def test_progress_without_a_terminal(capsys, monkeypatch):
     with display.Progress(["engine", "blog"]) as progress:
         progress.on_event(Event("task", "", "Gathering Facts"))
         progress.on_event(Event("task", "engine", "Install"))
-        progress.on_event(Event("task", "helper", "A role that another role includes"))
-        progress.on_event(Event("changed", "helper", "A role that another role includes"))
+        progress.on_event(Event("task", "other", "A role that another role includes"))
+        progress.on_event(Event("changed", "other", "A role that another role includes"))
         assert progress.now().startswith("1 of 2  engine: A role that another role includes")
         time.sleep(1.6)
         progress.on_event(Event("task", "blog", "Start"))
