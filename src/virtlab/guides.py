@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from virtlab import paths
 from virtlab.errors import LabError
 
@@ -35,74 +33,87 @@ START_HERE = Path(__file__).parent / "notebook/start-here.ipynb"        # the wa
 
 
 def read(source: Path) -> Any:
-    """A guide, with its tags looked at: a wrong tag would hand out the solution."""
+    """A guide, with its tags looked at: a wrong tag would hand out the solution.
+
+    As plain JSON: importing nbformat costs a second, and every `lab up` comes by here.
+    """
     try:
-        guide = nbformat.reads(source.read_text(encoding="utf-8"), as_version=nbformat.NO_CONVERT)
-        nbformat.validate(guide)                        # reading alone only logs what is wrong
-    except (OSError, ValueError, nbformat.ValidationError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LabError(f"{source.name} is not a readable notebook: {said}",
-                       do="Save it again in JupyterLab, or take the last good one from git.") from None
-    for number, cell in enumerate(guide.cells, 1):
+        guide = json.loads(source.read_text(encoding="utf-8"))
+        cells = guide["cells"] if guide["nbformat"] == 4 else None
+    except (OSError, ValueError, TypeError, KeyError):
+        cells = None
+    if not isinstance(cells, list):
+        raise LabError(f"{source.name} is not a readable notebook.",
+                       do="Save it again in JupyterLab, or take the last good one from git.")
+    for number, cell in enumerate(cells, 1):
         for problem in problems(cell):
             raise LabError(f"{source.name}, cell {number}: {problem}",
-                           do="Correct the cell's tags; nothing was released.")
+                           do="Correct the cell; nothing was released.")
     return guide
 
 
 def problems(cell: Any) -> Iterator[str]:
-    """What is wrong with a cell's tags."""
-    tags = cell.metadata.get("tags", [])
+    """What is wrong with a cell, above all with its tags."""
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        yield "this is no cell of a notebook."
+        return
+    tags = cell.get("metadata", {}).get("tags", [])
+    if not isinstance(tags, list):
+        yield f"tags are a list, not {tags!r}."
+        return
     for tag in sorted(set(tags) - TAGS):
         yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}."
     if set(tags) >= PROSE:
         yield "tagged lang-en and lang-zh at once: leave both out to show the cell in every language."
-    if PROSE & set(tags) and cell.cell_type == "code":
+    if PROSE & set(tags) and cell["cell_type"] == "code":
         yield "code is shared between languages: only prose may be tagged lang-en or lang-zh."
+
+
+def text(cell: Any) -> str:
+    """What stands in a cell; on disk it is often a list of lines."""
+    return "".join(cell["source"])
 
 
 def learners_edition(guide: Any, language: str = "en") -> Any:
     """What the learner gets: no solutions, no outputs, prose in one language."""
-    edition = nbformat.v4.new_notebook(metadata=guide.metadata)
+    cells: list[Any] = []
     asked = False                                       # several solution cells in a row make one prompt
     before = ""
-    for cell in guide.cells:
-        tags = set(cell.metadata.get("tags", []))
+    for cell in guide["cells"]:
+        tags = set(cell["metadata"].get("tags", []))
         if PROSE & tags and f"lang-{language}" not in tags:
             continue
         if "solution" in tags:
             if not asked:
-                edition.cells += prompt(cell, before)
+                cells += prompt(cell, before)
             asked = True
             continue
-        asked, before = False, cell.source
-        edition.cells.append(stripped(cell))
-    return edition
+        asked, before = False, text(cell)
+        cells.append(stripped(cell))
+    return guide | {"cells": cells}
 
 
 def prompt(cell: Any, before: str) -> list[Any]:
     """An empty cell in place of a solution; and the question, unless the prose before has asked it."""
-    first = cell.source.strip().partition("\n")[0]
-    found = re.match(r"(?:#\s*)?your turn:?\s*(.+)", first, re.IGNORECASE)
-    empty = nbformat.v4.new_code_cell(id=f"{cell.id}-do"[-64:])
+    found = re.match(r"(?:#\s*)?your turn:?\s*(.+)", text(cell).strip(), re.IGNORECASE)
+    empty: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": f"{cell['id']}-do"[-64:],
+                             "metadata": {}, "outputs": [], "source": ""}
     if not found and "your turn" in before.lower():
         return [empty]
     said = f"**Your turn:** {found[1]}" if found else "**Your turn.**"
-    return [nbformat.v4.new_markdown_cell(f"{said}\n\n{PROMPT}", id=f"{cell.id}-ask"[-64:]), empty]
+    return [{"cell_type": "markdown", "id": f"{cell['id']}-ask"[-64:], "metadata": {},
+             "source": f"{said}\n\n{PROMPT}"}, empty]
 
 
 def stripped(cell: Any) -> Any:
     """A cell as it is before anybody ran it."""
-    fresh = nbformat.from_dict(cell)
-    fresh.metadata.pop("execution", None)
-    if fresh.cell_type == "code":
-        fresh.outputs, fresh.execution_count = [], None
-    return fresh
+    fresh = cell | {"metadata": {key: value for key, value in cell["metadata"].items() if key != "execution"}}
+    return fresh | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else fresh
 
 
 def images(guide: Any) -> set[str]:
     """The picture files a guide shows."""
-    prose = "\n".join(cell.source for cell in guide.cells if cell.cell_type == "markdown")
+    prose = "\n".join(text(cell) for cell in guide["cells"] if cell["cell_type"] == "markdown")
     found = {a or b for a, b in IMAGE.findall(prose)}
     return {name for name in found if not re.match(r"[a-z]+:", name)}
 
@@ -127,7 +138,7 @@ def release(workspace: Path, slugs: list[str] | None = None, *, check: bool = Fa
     before = dict(record)
     done = []
     for slug, guide in guides.items():
-        content = nbformat.writes(learners_edition(guide)).encode() + b"\n"
+        content = json.dumps(learners_edition(guide), indent=1, ensure_ascii=False).encode() + b"\n"
         stem = slug if slug == START_HERE.stem else f"{slug}/{slug}"
         state, name = _place(workspace, stem, content, record, check)
         for picture, source in pictures[slug].items():

@@ -73,7 +73,7 @@ def execute(source: Path, timeout: int = 900) -> None:
         client = NotebookClient(guide, timeout=timeout, kernel_name="python3", record_timing=False,
                                 resources={"metadata": {"path": str(here.folder)}})
         try:
-            client.execute(env=here.env)
+            client.execute(env=here.env, transport_encryption="auto")
         except CellExecutionError as error:
             raise LabError(f"{source.name}: a cell failed and nothing was written.\n{error}",
                            do="Mend the cell and execute the guide again.") from None

@@ -33,7 +33,9 @@ def write(folder: Path, *cells, slug: str = "01-try") -> None:
 
 
 def edition(*cells, language="en"):
-    return guides.learners_edition(nbformat.v4.new_notebook(cells=list(cells)), language).cells
+    guide = nbformat.from_dict(guides.learners_edition(nbformat.v4.new_notebook(cells=list(cells)), language))
+    nbformat.validate(guide)
+    return guide.cells
 
 
 def test_a_solution_becomes_a_question_and_an_empty_cell():
@@ -89,7 +91,7 @@ def test_a_file_that_is_no_notebook_is_named(notebooks, tmp_path, old, new):
     write(notebooks, tagged(CODE("1"), "solution"))
     source = notebooks / "01-try.ipynb"
     source.write_text(source.read_text().replace(old, new))
-    with pytest.raises(LabError, match=r"01-try\.ipynb is not a readable notebook"):
+    with pytest.raises(LabError, match=r"01-try\.ipynb(, cell 1: | is not a readable notebook)"):
         guides.release(tmp_path / "home")
 
 
