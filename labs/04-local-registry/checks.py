@@ -159,10 +159,11 @@ def sheltered(seat, lab):
     by = publishers(seat, port)
     assert by, f"No container publishes port {port} yet. I expected your registry, on {own}."
     wide = set(open_beyond_localhost(port)) - {own}
+    culprit = max(by, key=lambda one: len(wide & set(by[one])))
     assert not wide, (
         f"Port {port} answers on {', '.join(sorted(wide))} too, so other machines may reach it. I expected "
         f"{own} and nothing "
-        f"else. Start `{next(iter(by))}` again with `-p {own}:{port}:5000`."
+        f"else. Start `{culprit}` again with `-p {own}:{port}:5000`."
     )
     return f"Port {port} answers on {own}, which is this machine and its containers."
 
