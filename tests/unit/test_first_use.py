@@ -16,7 +16,9 @@ LOCKS = ("requirements.txt", "requirements-uv.txt", "requirements-collections.tx
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where a failed first use leaves its log
+
     def make(into: Path) -> Path:
         for name in ("lab", *LOCKS):
             shutil.copy(paths.ROOT / name, into / name)
@@ -30,7 +32,7 @@ def copy(tmp_path):
 def first_use(folder: Path, *, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [folder / "lab", "--version"],
-        env=os.environ | {"TMPDIR": str(folder)} | env,
+        env=os.environ | env,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
