@@ -73,7 +73,7 @@ def _parts(fast: bool, expression: str) -> Iterator[Part]:
         chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
         report = tooling.scratch() / f"{folder}.xml"
         report.unlink(missing_ok=True)
-        pytest = [tooling.program("pytest"), "-q", f"tests/{folder}", f"--junit-xml={report}", *chosen]
+        pytest = [sys.executable, "-m", "pytest", "-q", f"tests/{folder}", f"--junit-xml={report}", *chosen]
         # A guide's cells share a kernel; the labs share a machine: whole files are handed out.
         workers = ["-n", "2", "--dist", "loadfile"] if folder in ("unit", "notebooks") else []
         yield Part(folder, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}", *workers])
