@@ -18,6 +18,7 @@ from virtlab.stack import (
     crew,
     database,
     environment,
+    exists,
     is_mounted,
     lasting,
     name,
@@ -31,6 +32,7 @@ from virtlab.stack import (
     stack,
 )
 
+PATIENCE = 8  # seconds; the first page of a new container, on a busy machine, takes four
 LOOPBACK = re.compile(r"127\.|::1$")
 PASSWORD = re.compile(r"(PASSWORD|PASSWD|_PASS|SECRET)$", re.IGNORECASE)
 YES_OR_NO = re.compile(r"RANDOM|ALLOW_EMPTY", re.IGNORECASE)  # …RANDOM_ROOT_PASSWORD=1 is no password
@@ -44,9 +46,9 @@ def ask(seat, lab, path):
 
     url, front = f"http://localhost:{lab.ports['web']}{path}", name(site(seat, lab))
     try:
-        return url, seat.http.get(url)
+        return url, seat.http.get(url, timeout=PATIENCE)
     except RequestException as error:
-        why = "no answer within three seconds" if "timed out" in str(error) else "no answer"
+        why = f"no answer within {PATIENCE} seconds" if "timed out" in str(error) else "no answer"
         raise AssertionError(
             f"I asked {url} and got {why}. `{front}` publishes it; `docker logs {front}` may say what is "
             "wrong."
@@ -169,8 +171,7 @@ def secrets_hidden(seat, lab):
             if key.endswith("_FILE") and PASSWORD.search(key.removesuffix("_FILE")):
                 known.add(secret(seat, one, key, value))
         for path in CONFIGS:
-            text = b"" if is_mounted(one, path) else read(seat, one, path) or b""
-            assert not LITERAL.search(text), (
+            assert is_mounted(one, path) or not LITERAL.search(read(seat, one, path)), (
                 f"{path} in `{called(one)}` holds the database's password, and nothing is mounted there: "
                 "it is baked in. I expected it to come from a mounted file."
             )
@@ -194,7 +195,7 @@ def secret(seat, one, key, path):
         f"`{called(one)}` reads its password from {path} ({key}), and nothing is mounted there: the file "
         "is part of the image or the container. I expected a mounted file (`-v …:ro`)."
     )
-    content = (read(seat, one, path) or b"").decode(errors="replace").strip()
+    content = read(seat, one, path).decode(errors="replace").strip()
     assert content, f"`{called(one)}` is to read {path} ({key}), which is empty. Put the password there."
     return content
 
@@ -210,6 +211,7 @@ def _(seat, lab):
     task="site",
     after=["db_answers", "secrets_hidden"],
     hint="Open it in the browser. 200 says that somebody answers, not that there is something to read.",
+    seconds=PATIENCE + 2,
 )
 def shows_page(seat, lab):
     front = site(seat, lab)
@@ -271,6 +273,7 @@ def _(seat, lab):
     task="post",
     after=["db_answers", "shows_page", "secrets_hidden"],
     hint="Log in at /wp-admin, or use `wp-lab post` in the WordPress container.",
+    seconds=PATIENCE + 2,
 )
 def has_post(seat, lab):
     return f"Your post can be read: '{visible(posts(seat, lab)[0]['content']['rendered'])[:60]}'"
@@ -291,14 +294,14 @@ def _(seat, lab):
 def in_volumes(seat, lab):
     store = base(seat, lab)
     fronts = [one for one in crew(seat, lab) if one["Id"] != store["Id"]]
-    tables = [place for place in lasting(store) if read(seat, store, f"{place}/aria_log_control") is not None]
+    tables = [place for place in lasting(store) if exists(seat, store, f"{place}/aria_log_control")]
     assert tables, (
         f"The tables of `{called(store)}` are not in a volume with a name: the next container would "
         "start with an empty database. I expected `-v NAME:/var/lib/mysql`."
     )
     uploads = [one for one in fronts for place in lasting(one) if holds_uploads(seat, one, place)]
     assert uploads, (
-        f"What is uploaded to `{called(fronts[0])}` is not in a volume with a name, and would be gone "
+        f"What is uploaded to `{called(fronts[-1])}` is not in a volume with a name, and would be gone "
         "with the container. I expected `-v NAME:/var/www/html`."
     )
     return f"Tables and uploads are in volumes that outlive `{called(store)}` and `{called(uploads[0])}`."
@@ -307,7 +310,7 @@ def in_volumes(seat, lab):
 def holds_uploads(seat, one, place):
     version = "wp-includes/version.php"
     return place.endswith(("/wp-content", "/uploads")) or any(
-        read(seat, one, f"{place}/{below}{version}") is not None for below in ("", "html/", "wordpress/")
+        exists(seat, one, f"{place}/{below}{version}") for below in ("", "html/", "wordpress/")
     )
 
 
@@ -321,6 +324,7 @@ def _(seat, lab):
     task="recreate",
     after=["db_answers", "shows_page", "has_post", "secrets_hidden"],
     hint="Write the post first; then remove both containers, and start them again around the same volumes.",
+    seconds=PATIENCE + 2,
 )
 def outlived(seat, lab):
     written = min(one["written"] for one in posts(seat, lab))
@@ -388,6 +392,7 @@ def fault(file, own):
     task="backup",
     after=["db_answers", "shows_page", "has_post", "secrets_hidden"],
     hint="Look into the file: `head`, and `grep` for a word of your post.",
+    seconds=PATIENCE + 2,
 )
 def backup_complete(seat, lab):
     return f"`{good_backups(seat, lab)[0].name}` holds the blog, with your post in it."
@@ -404,6 +409,7 @@ def _(seat, lab):
     task="backup",
     after=["db_answers", "shows_page", "has_post", "backup_complete", "secrets_hidden"],
     hint="A dump makes its tables anew. Send the file into `mariadb`, in the database's container.",
+    seconds=PATIENCE + 2,
 )
 def restored(seat, lab):
     good = good_backups(seat, lab)
