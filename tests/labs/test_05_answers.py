@@ -1,4 +1,4 @@
-"""Lab 05: right answers that are not ours pass, and answers that only look right are refused, each for its own reason."""
+"""Lab 05: right answers that are not ours pass; what only looks right is refused, each for its reason."""
 
 import subprocess
 
@@ -25,7 +25,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def grade(lab):
-    """Run commands, then grade one task: {check: (state, message)}. What the commands made is removed again."""
+    """Run commands, then grade one task: {check: (state, message)}. What they made is removed again."""
 
     def grade(task, script):
         images = lab.host.base_images.images
@@ -56,7 +56,8 @@ RIGHT = {
     "names: compose's labels and aliases, nginx without nslookup": (
         "names",
         """docker network create --label com.docker.compose.project=net net-compose_default
-        docker run -d --init --name net-shop --network net-compose_default --network-alias shop $nginx sleep 99
+        docker run -d --init --name net-shop --network net-compose_default --network-alias shop \
+            $nginx sleep 99
         docker run -d --init --name net-till --network net-compose_default $nginx sleep 99""",
     ),
     "names: connected afterwards, to an internal network, and still on the default bridge": (
@@ -77,7 +78,8 @@ RIGHT = {
     ),
     "host: a name of its own, with a -p that has no effect": (
         "host",
-        f"docker run -d --init --name net-xyz --network host -p 8155:80 $busybox {serve('hello-host', '127.0.0.1:8155')}"
+        "docker run -d --init --name net-xyz --network host -p 8155:80 $busybox "
+        f"{serve('hello-host', '127.0.0.1:8155')}"
         "; sleep 0.3",
     ),
     "isolate: internal networks, other names, three on one side": (
@@ -90,7 +92,8 @@ RIGHT = {
         "pod",
         f"""docker network create net-z
         docker run -d --init --name net-pause --network net-z $busybox sleep 99
-        docker run -d --init --name net-app --network container:net-pause $busybox {serve('hello-pod', '127.0.0.1:8080')}
+        docker run -d --init --name net-app --network container:net-pause $busybox \
+            {serve('hello-pod', '127.0.0.1:8080')}
         docker run -d --init --name net-side --network container:net-pause $nginx sleep 99; sleep 0.3""",
     ),
 }
@@ -119,11 +122,13 @@ WRONG = {
     ),
     "publish: the port leads nowhere": (
         "publish", "published", "the server inside does not answer",
-        f"docker run -d --init --name net-w -p 127.0.0.1:8105:8080 $busybox {serve('hello-net', '80')}; sleep 0.3",
+        "docker run -d --init --name net-w -p 127.0.0.1:8105:8080 $busybox "
+        f"{serve('hello-net', '80')}; sleep 0.3",
     ),
     "publish: answers, but nothing is published": (
         "publish", "published", "no container publishes port 8105",
-        f"docker run -d --init --name net-w --network host $busybox {serve('hello-net', '127.0.0.1:8105')}; sleep 0.3",
+        "docker run -d --init --name net-w --network host $busybox "
+        f"{serve('hello-net', '127.0.0.1:8105')}; sleep 0.3",
     ),
     "publish: another page": (
         "publish", "published", "'hullo'",
@@ -144,7 +149,8 @@ WRONG = {
     "isolate: a container on both": (
         "isolate", "isolated", "so it can reach both",
         """for colour in red blue; do docker network create net-$colour
-        for number in 1 2; do docker run -d --init --name net-$colour$number --network net-$colour $busybox sleep 99
+        for number in 1 2; do
+            docker run -d --init --name net-$colour$number --network net-$colour $busybox sleep 99
         done; done; docker network connect net-blue net-red1""",
     ),
     "isolate: nobody to talk to": (
@@ -154,8 +160,10 @@ WRONG = {
     ),
     "isolate: neighbours cut off from each other as well": (
         "isolate", "isolated", "to its neighbour",
-        """for colour in red blue; do docker network create -o com.docker.network.bridge.enable_icc=false net-$colour
-        for number in 1 2; do docker run -d --init --name net-$colour$number --network net-$colour $busybox sleep 99
+        """for colour in red blue; do
+        docker network create -o com.docker.network.bridge.enable_icc=false net-$colour
+        for number in 1 2; do
+            docker run -d --init --name net-$colour$number --network net-$colour $busybox sleep 99
         done; done""",
     ),
     "pod: both in host mode": (
@@ -193,5 +201,6 @@ def test_what_only_looks_right_is_refused(grade, answer):
 
 
 def test_the_vault_may_be_started_again_without_a_network(grade):
-    results = grade("none", "docker rm -f net-vault; docker run -d --init --name net-vault --network none $busybox sleep 99")
+    vault = "docker run -d --init --name net-vault --network none $busybox sleep 99"
+    results = grade("none", f"docker rm -f net-vault; {vault}")
     assert results["cut_off"][0] == "pass", results

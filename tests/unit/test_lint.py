@@ -92,7 +92,10 @@ CELLS = [
     ({"cell_type": "markdown", "source": "# A\n\n### B"}, "a heading of level 3 follows one of level 1"),
     ({"cell_type": "markdown", "source": "![](images/x.svg)"}, "picture images/x.svg has no text"),
     ({"cell_type": "markdown", "source": '<img src="x.svg">'}, "an <img> has no alt text"),
-    ({"cell_type": "code", "source": "1", "execution_count": None, "outputs": []}, "1 cells were not executed (1 …)"),
+    (
+        {"cell_type": "code", "source": "1", "execution_count": None, "outputs": []},
+        "1 cells were not executed (1 …)",
+    ),
     ({"cell_type": "code", "source": "1", "execution_count": 1, "outputs": [
         {"output_type": "error", "ename": "ValueError", "evalue": "no"}]}, "an error: ValueError: no"),
     ({"cell_type": "code", "source": "1", "execution_count": 1, "outputs": [
