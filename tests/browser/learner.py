@@ -48,7 +48,8 @@ class Learner:
         variables = {
             "jupyterlab_name": NAME, "jupyterlab_port": 8991, "jupyterlab_token": "jupyter_token_browser",
             "jupyterlab_workspace": str(self.workspace), "jupyterlab_data": str(self.workspace / ".jupyter"),
-            "jupyterlab_environment": {"VIRTLAB_DATA": str(self.data)}, "jupyterlab_settings": SETTINGS,
+            "jupyterlab_environment": {"VIRTLAB_DATA": str(self.data), "PROMPT_DIRTRIM": "1"},
+            "jupyterlab_settings": SETTINGS,
         }
         said = json.dumps(variables | more)
         done = subprocess.run([BIN / "ansible-playbook", "tests/roles/jupyterlab.yml", "-e", said],
