@@ -66,6 +66,18 @@ def info() -> dict[str, Any] | None:
         return None
 
 
+def gpasswd(verb: str, user: str) -> subprocess.CompletedProcess[str]:
+    """Change the group docker; somebody else (an installation, say) may hold its lock for a moment."""
+    for _ in range(40):
+        result = subprocess.run(
+            ["gpasswd", verb, user, "docker"], capture_output=True, text=True, check=False
+        )
+        if "cannot lock" not in result.stderr:
+            break
+        time.sleep(0.25)
+    return result
+
+
 def original(known: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     """The configuration without us: each option of ours as it was before, unless changed by hand since."""
     out = {key: value for key, value in there.items() if known["ours"].get(key) != value}
@@ -141,9 +153,7 @@ class Options:
             self.changes.append(f"{user} in group docker")
             if self.check:
                 continue
-            result = subprocess.run(
-                ["gpasswd", "--add", user, "docker"], capture_output=True, text=True, check=False
-            )
+            result = gpasswd("--add", user)
             if result.returncode:
                 raise Trouble(f"{user} could not be put into the group docker: {result.stderr.strip()}")
             self.remember(users=sorted({*self.known["users"], user}))
@@ -177,7 +187,7 @@ class Options:
         if self.check:
             return False
         for user in self.known["users"]:
-            subprocess.run(["gpasswd", "--delete", user, "docker"], capture_output=True, check=False)
+            gpasswd("--delete", user)
         restart = self.apply(after)
         if restart:
             self.remember(users=[])

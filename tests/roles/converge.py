@@ -24,7 +24,19 @@ class Converged:
 
 
 def converge(role: str, variables: dict[str, Any], *more: str) -> Converged:
-    return Converged(subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "tests/roles/role.yml",
-         "-e", json.dumps({"role": role, **variables}), *more],
-        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False))
+    return Converged(
+        subprocess.run(
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                "tests/roles/role.yml",
+                "-e",
+                json.dumps({"role": role, **variables}),
+                *more,
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+    )

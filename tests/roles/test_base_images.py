@@ -21,9 +21,17 @@ pytestmark = pytest.mark.host
 
 
 def run(folder: Path, *more: str, **changes: Any) -> Converged:
-    return converge("base_images", {
-        "virtlab_state_dir": str(folder / "state"), "base_images_registry": REGISTRY,
-        "base_images_list": ["debian", "busybox"], "base_images_cache_dir": str(folder / "cache"), **changes}, *more)
+    return converge(
+        "base_images",
+        {
+            "virtlab_state_dir": str(folder / "state"),
+            "base_images_registry": REGISTRY,
+            "base_images_list": ["debian", "busybox"],
+            "base_images_cache_dir": str(folder / "cache"),
+            **changes,
+        },
+        *more,
+    )
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def ids(client: docker.DockerClient) -> dict[str, str]:
 
 
 def test_check_converge_again_rebuild_undo(folder: Path, client: docker.DockerClient) -> None:
-    for tar in CACHE.glob("debian-*.tar"):      # half a minute saved; below it is made for real
+    for tar in CACHE.glob("debian-*.tar"):  # half a minute saved; below it is made for real
         (folder / "cache").mkdir(exist_ok=True)
         shutil.copy(tar, folder / "cache")
     assert run(folder, "--check").changed == 1
@@ -74,7 +82,9 @@ def test_check_converge_again_rebuild_undo(folder: Path, client: docker.DockerCl
     assert run(folder, base_images_state="absent").changed == 0
 
 
-def test_a_mirror_that_is_away_is_named_and_nothing_is_left(folder: Path, client: docker.DockerClient) -> None:
+def test_a_mirror_that_is_away_is_named_and_nothing_is_left(
+    folder: Path, client: docker.DockerClient
+) -> None:
     failed = run(folder, base_images_mirror="http://127.0.0.1:9/debian")
     assert not failed.ok
     assert "http://127.0.0.1:9/debian" in failed.output
@@ -85,15 +95,23 @@ def test_a_mirror_that_is_away_is_named_and_nothing_is_left(folder: Path, client
 
 
 def inside(container: Any, *command: str, stdin: str = "") -> str:
-    done = subprocess.run(["docker", "exec", "-i", container.name, *command], input=stdin, capture_output=True,
-                          text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["docker", "exec", "-i", container.name, *command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture
 def images() -> dict[str, str]:
-    images: dict[str, str] = json.loads(Path("/var/lib/virtlab/host.d/base_images.json").read_text())["images"]
+    images: dict[str, str] = json.loads(Path("/var/lib/virtlab/host.d/base_images.json").read_text())[
+        "images"
+    ]
     return images
 
 
@@ -103,11 +121,18 @@ def test_the_small_ones_do_what_they_are_for(client: docker.DockerClient, images
 
     for applet in ("httpd", "wget", "nslookup", "ping", "nc"):
         assert applet in said("busybox", "ls", "/bin").split()
-    assert "0.0% packet loss" in said("busybox", "ping", "-c1", "127.0.0.1").replace("0% packet", "0.0% packet")
+    assert "0.0% packet loss" in said("busybox", "ping", "-c1", "127.0.0.1").replace(
+        "0% packet", "0.0% packet"
+    )
     assert "2.8" in said("registry", "--version")
     assert "learner:$2y$" in said("registry", "-Bbn", "learner", "x", entrypoint="htpasswd")
-    apt = said("debian", "sh", "-c", "apt-get update -q 2>&1 && apt-get install -qy --no-install-recommends tree 2>&1 "
-               "&& tree --version", network_mode="host")
+    apt = said(
+        "debian",
+        "sh",
+        "-c",
+        "apt-get update -q 2>&1 && apt-get install -qy --no-install-recommends tree 2>&1 && tree --version",
+        network_mode="host",
+    )
     assert "tree v" in apt
     web = client.containers.run(images["nginx"], detach=True, ports={"80/tcp": ("127.0.0.1", PORT)})
     try:
@@ -125,41 +150,81 @@ def test_the_small_ones_do_what_they_are_for(client: docker.DockerClient, images
 
 def test_a_blog_from_nothing(client: docker.DockerClient, images: dict[str, str], tmp_path: Path) -> None:
     password = tmp_path / "password"
-    password.write_text("it's a \"pass\\word\" $1")       # whatever somebody's generator makes
+    password.write_text('it\'s a "pass\\word" $1')  # whatever somebody's generator makes
     password.chmod(0o600)
     secret = {str(password): {"bind": "/run/secrets/password", "mode": "ro"}}
     network = client.networks.create("images-test")
     made = []
     try:
         database = client.containers.run(
-            images["mariadb"], name="images-test-db", detach=True, network=network.name, volumes=secret,
-            environment={"MARIADB_ROOT_PASSWORD": "r", "MARIADB_DATABASE": "blog", "MARIADB_USER": "wp",
-                         "MARIADB_PASSWORD_FILE": "/run/secrets/password"})
+            images["mariadb"],
+            name="images-test-db",
+            detach=True,
+            network=network.name,
+            volumes=secret,
+            environment={
+                "MARIADB_ROOT_PASSWORD": "r",
+                "MARIADB_DATABASE": "blog",
+                "MARIADB_USER": "wp",
+                "MARIADB_PASSWORD_FILE": "/run/secrets/password",
+            },
+        )
         made.append(database)
         blog = client.containers.run(
-            images["wordpress"], name="images-test-wp", detach=True, network=network.name, volumes=secret,
+            images["wordpress"],
+            name="images-test-wp",
+            detach=True,
+            network=network.name,
+            volumes=secret,
             ports={"80/tcp": ("127.0.0.1", PORT)},
-            environment={"WORDPRESS_DB_HOST": "images-test-db", "WORDPRESS_DB_NAME": "blog", "WORDPRESS_DB_USER": "wp",
-                         "WORDPRESS_DB_PASSWORD_FILE": "/run/secrets/password"})
+            environment={
+                "WORDPRESS_DB_HOST": "images-test-db",
+                "WORDPRESS_DB_NAME": "blog",
+                "WORDPRESS_DB_USER": "wp",
+                "WORDPRESS_DB_PASSWORD_FILE": "/run/secrets/password",
+            },
+        )
         made.append(blog)
         url = f"http://localhost:{PORT}"
-        words = ["wp-lab", "install", "--url", url, "--title", "A blog", "--user", "admin", "--email", "a@lab.test"]
+        words = [
+            "wp-lab",
+            "install",
+            "--url",
+            url,
+            "--title",
+            "A blog",
+            "--user",
+            "admin",
+            "--email",
+            "a@lab.test",
+        ]
         assert inside(blog, *words, stdin="admin-password") == "installed\n"
         assert inside(blog, *words, stdin="admin-password") == "already installed\n"
-        assert inside(blog, "wp-lab", "post", "--title", "First", "--once", stdin="<p>It lives.</p>").startswith("posted")
-        assert inside(blog, "wp-lab", "post", "--title", "First", "--once", stdin="x").startswith("already there")
+        assert inside(
+            blog, "wp-lab", "post", "--title", "First", "--once", stdin="<p>It lives.</p>"
+        ).startswith("posted")
+        assert inside(blog, "wp-lab", "post", "--title", "First", "--once", stdin="x").startswith(
+            "already there"
+        )
         page = requests.get(url, timeout=10).text
         assert "First" in page
         assert "It lives." in page
-        login = requests.post(f"{url}/wp-login.php", data={"log": "admin", "pwd": "admin-password", "testcookie": "1"},
-                              cookies={"wordpress_test_cookie": "WP+Cookie+check"}, timeout=10, allow_redirects=False)
+        login = requests.post(
+            f"{url}/wp-login.php",
+            data={"log": "admin", "pwd": "admin-password", "testcookie": "1"},
+            cookies={"wordpress_test_cookie": "WP+Cookie+check"},
+            timeout=10,
+            allow_redirects=False,
+        )
         assert login.status_code == 302
         inside(database, "healthcheck.sh", "--connect", "--innodb_initialized")
         assert "It lives." in inside(database, "mariadb-dump", "-uroot", "-pr", "-h127.0.0.1", "blog")
         # killed, it comes back with everything
         database.kill()
         database.start()
-        inside(blog, "wp-lab", "is-installed") if _wait(blog) else pytest.fail("the database did not come back")
+        inside(blog, "wp-lab", "is-installed") if _wait(blog) else pytest.fail(
+            "the database did not come back"
+        )
         assert "It lives." in requests.get(url, timeout=10).text
     finally:
         for container in made:

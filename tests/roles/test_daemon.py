@@ -21,11 +21,21 @@ pytestmark = pytest.mark.host
 
 
 def run(state: Path, *more: str, **changes: object) -> Converged:
-    return converge("daemon", {
-        "virtlab_state_dir": str(state), "daemon_name": "daemon-test", "daemon_user": "nobody",
-        "daemon_command": SERVER, "daemon_chdir": "/usr/share/common-licenses",
-        "daemon_environment": {"PLAIN": "1", "SECRET": 'a "b" c'}, "daemon_ready": [URL], "daemon_timeout": 15,
-        **changes}, *more)
+    return converge(
+        "daemon",
+        {
+            "virtlab_state_dir": str(state),
+            "daemon_name": "daemon-test",
+            "daemon_user": "nobody",
+            "daemon_command": SERVER,
+            "daemon_chdir": "/usr/share/common-licenses",
+            "daemon_environment": {"PLAIN": "1", "SECRET": 'a "b" c'},
+            "daemon_ready": [URL],
+            "daemon_timeout": 15,
+            **changes,
+        },
+        *more,
+    )
 
 
 def answers() -> bool:

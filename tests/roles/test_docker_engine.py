@@ -1,4 +1,4 @@
-"""docker_engine: a second engine with a network, a configuration and images of its own, beside the machine's."""
+"""docker_engine: a second engine with network, options and images of its own, beside the machine's."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ import docker
 import pytest
 from converge import Converged, converge
 
-USER = "virtlab-tester"
+USER = "virtlab-docker-test"
 NETNS = "virtlab-test"
 BUSYBOX = "registry.lab.test:5000/busybox:latest"
 THEIRS = {"labels": ["owner=somebody"], "log-opts": {"max-size": "5m"}}
@@ -28,16 +28,31 @@ class Engine:
         self.pidfile = folder / "pid"
 
     def run(self, *more: str, **changes: Any) -> Converged:
-        return converge("docker_engine", {
-            "virtlab_state_dir": str(self.folder / "state"), "docker_engine_daemon": "dockerd-test",
-            "docker_engine_unit": "", "docker_engine_users": [USER], "docker_engine_config": str(self.config),
-            "docker_engine_socket": str(self.socket), "docker_engine_pidfile": str(self.pidfile),
-            # A network of its own: two engines in one would pull docker0 from under each other.
-            "docker_engine_command": [
-                "/usr/bin/nsenter", f"--net=/run/netns/{NETNS}", shutil.which("dockerd") or "/usr/sbin/dockerd",
-                f"--config-file={self.config}", f"--data-root={self.folder}/data",
-                f"--exec-root={self.folder}/exec", f"--pidfile={self.pidfile}", f"--host=unix://{self.socket}"],
-            **changes}, *more)
+        return converge(
+            "docker_engine",
+            {
+                "virtlab_state_dir": str(self.folder / "state"),
+                "docker_engine_daemon": "dockerd-test",
+                "docker_engine_unit": "",
+                "docker_engine_users": [USER],
+                "docker_engine_config": str(self.config),
+                "docker_engine_socket": str(self.socket),
+                "docker_engine_pidfile": str(self.pidfile),
+                # A network of its own: two engines in one would pull docker0 from under each other.
+                "docker_engine_command": [
+                    "/usr/bin/nsenter",
+                    f"--net=/run/netns/{NETNS}",
+                    shutil.which("dockerd") or "/usr/sbin/dockerd",
+                    f"--config-file={self.config}",
+                    f"--data-root={self.folder}/data",
+                    f"--exec-root={self.folder}/exec",
+                    f"--pidfile={self.pidfile}",
+                    f"--host=unix://{self.socket}",
+                ],
+                **changes,
+            },
+            *more,
+        )
 
     @contextlib.contextmanager
     def client(self) -> Iterator[docker.DockerClient]:
@@ -56,7 +71,7 @@ def groups() -> list[str]:
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    folder = Path(tempfile.mkdtemp(prefix="vle-", dir="/var/tmp"))      # a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="vle-", dir="/var/tmp"))  # a socket's path is short
     engine = Engine(folder)
     engine.config.write_text(json.dumps(THEIRS))
     subprocess.run(["useradd", "--system", USER], check=False, capture_output=True)
@@ -86,8 +101,10 @@ def test_check_converge_again_undo(engine: Engine) -> None:
 
     assert engine.run(docker_engine_options=options).changed >= 2
     assert json.loads(engine.config.read_text()) == {
-        "labels": ["owner=somebody", "lab=yes"], "log-opts": {"max-size": "5m", "max-file": "3"},
-        "max-concurrent-downloads": 2}
+        "labels": ["owner=somebody", "lab=yes"],
+        "log-opts": {"max-size": "5m", "max-file": "3"},
+        "max-concurrent-downloads": 2,
+    }
     assert sorted(engine.info()["Labels"]) == ["lab=yes", "owner=somebody"]
     assert "docker" in groups()
     assert engine.run(docker_engine_options=options).changed == 0
@@ -124,11 +141,14 @@ def test_new_options_keep_containers_and_restart_only_if_they_must(engine: Engin
     assert engine.run(docker_engine_options=options).changed == 0
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"debug": "yes"}, "must be a bool"),
-    ({"no-such-option": 1}, "no-such-option"),
-    ({"hosts": ["tcp://0.0.0.0"]}, "cannot hold 'hosts'"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"debug": "yes"}, "must be a bool"),
+        ({"no-such-option": 1}, "no-such-option"),
+        ({"hosts": ["tcp://0.0.0.0"]}, "cannot hold 'hosts'"),
+    ],
+)
 def test_wrong_options_change_nothing(engine: Engine, options: dict[str, Any], said: str) -> None:
     failed = engine.run(docker_engine_options=options)
     assert not failed.ok

@@ -26,9 +26,18 @@ pytestmark = pytest.mark.host
 
 
 def run(state: Path, *more: str, **changes: Any) -> Converged:
-    return converge("registry", {
-        "virtlab_state_dir": str(state), "virtlab_user": "nobody", "registry_endpoint": ENDPOINT,
-        "registry_learner_endpoint": LEARNER, "registry_name": NAME, **changes}, *more)
+    return converge(
+        "registry",
+        {
+            "virtlab_state_dir": str(state),
+            "virtlab_user": "nobody",
+            "registry_endpoint": ENDPOINT,
+            "registry_learner_endpoint": LEARNER,
+            "registry_name": NAME,
+            **changes,
+        },
+        *more,
+    )
 
 
 def secret(state: Path) -> str:
@@ -99,14 +108,17 @@ def test_check_converge_again_undo(state: Path, client: docker.DockerClient) -> 
     assert secret(state) not in json.dumps(client.api.inspect_container(NAME))
 
     # the engine trusts it by name, pulls, and the pulled image is the one that was pushed
-    pulled = client.images.pull(f"{ENDPOINT}/busybox", tag="latest",
-                                auth_config={"username": "learner", "password": secret(state)})
+    pulled = client.images.pull(
+        f"{ENDPOINT}/busybox", tag="latest", auth_config={"username": "learner", "password": secret(state)}
+    )
     assert pulled.id == client.images.get("registry.lab.test:5000/busybox").id
     with pytest.raises(docker.errors.APIError):
         client.images.pull(f"{ENDPOINT}/busybox", tag="latest")
 
     # nobody outside reaches it
-    listening = subprocess.run(["ss", "-Hltn", f"sport = :{PORT}"], capture_output=True, text=True, check=True).stdout
+    listening = subprocess.run(
+        ["ss", "-Hltn", f"sport = :{PORT}"], capture_output=True, text=True, check=True
+    ).stdout
     gateway = json.loads((state / "host.d/registry.json").read_text())["address"]
     assert [line.split()[3] for line in listening.splitlines()] == [f"{gateway}:{PORT}"]
 
