@@ -123,9 +123,9 @@ def test_guide_and_terminal_side_by_side(page: Page, learner: Learner) -> None:
     assert terminal.bounding_box()["x"] > guide.bounding_box()["x"] + 400
     terminal.click()
     page.keyboard.type("clear; docker ps --filter name=net- --format 'table {{.Names}}\\t{{.Status}}'\n")
-    page.keyboard.type("lab status 05\n")
     expect(terminal.locator(".xterm-accessibility")).to_contain_text("net-shop")
-    page.wait_for_timeout(1500)
+    page.keyboard.type("lab status 05\n")
+    expect(terminal.locator(".xterm-accessibility")).to_contain_text("by_name")
     output(page, code(learner).index("%lab grade")).scroll_into_view_if_needed()
     page.screenshot(path=SHOTS / "6-side-by-side.png")
 
