@@ -7,6 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,11 @@ def test_check_converge_again_undo(state: Path, client: docker.DockerClient) -> 
     assert pulled.id == client.images.get("registry.lab.test:5000/busybox").id
     with pytest.raises(docker.errors.APIError):
         client.images.pull(f"{ENDPOINT}/busybox", tag="latest")
+
+    until = time.monotonic() + 30
+    while client.containers.get(NAME).health != "healthy" and time.monotonic() < until:
+        time.sleep(0.5)
+    assert client.containers.get(NAME).health == "healthy"
 
     # nobody outside reaches it
     listening = subprocess.run(
