@@ -34,7 +34,7 @@ class _Memory:
 
 
 def once(look: Look) -> Look:
-    """A grade looks with one seat, several checks at a time: what they share is looked at once, and fails once."""
+    """A grade looks with one seat, several checks at a time: what they share is looked at once."""
 
     @wraps(look)
     def remembered(seat: Seat, lab: Lab) -> Any:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.host
 CONTAINERS = """
 db() {
     docker rm -f -v blog-db >/dev/null 2>&1 || true
-    docker run -d --name blog-db --network blog-back --restart unless-stopped \\
+    docker run -d --name blog-db --network ${network:-blog-back} --restart unless-stopped \\
         ${tables--v blog-data:/var/lib/mysql} \\
         -v "$PWD/secrets/db_password:/pw:ro" -e MARIADB_PASSWORD_FILE=/pw -e MARIADB_USER=wordpress \\
         -e MARIADB_RANDOM_ROOT_PASSWORD=1 "$@" $mariadb
@@ -113,11 +113,11 @@ def test_right_answers_pass(lab, answer):
 
 WRONG = {   # what is done, how it is cleaned up, which check refuses it, and what it says
     "the database is published, though on localhost": (
-        "db -p 127.0.0.1:3399:3306", "",
+        "network=blog-front; db -p 127.0.0.1:3399:3306", "",
         "db_hidden", "publishes 127.0.0.1:3399"),
     "another container hands the database out": (
-        """docker create --name blog-hole --network blog-front -p 127.0.0.1:3399:3306 $busybox \
-            nc -ll -p 3306 -e nc blog-db 3306
+        """docker create --name blog-hole --network blog-front -p 127.0.0.1:3399:4000 $busybox \
+            nc -ll -p 4000 -e nc blog-db 3306
         docker network connect blog-back blog-hole; docker start blog-hole; sleep 0.3""",
         "docker rm -f blog-hole",
         "db_hidden", "`blog-hole` hands it out"),
