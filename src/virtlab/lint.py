@@ -165,7 +165,7 @@ def guide(lab: Lab) -> Found:
     for number, cell in enumerate(cells, 1):
         place = f"{where}, cell {number}"
         source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        yield from ((place, problem) for problem in guides.problems(_Cell(cell)))
+        yield from ((place, problem) for problem in guides.problems(cell))
         if cell["cell_type"] == "code":
             yield from ((place, message) for message in _code(cell))
         elif cell["cell_type"] == "markdown" and "lang-zh" not in cell.get("metadata", {}).get("tags", []):
@@ -179,14 +179,6 @@ def guide(lab: Lab) -> Found:
                 level = heading
         if cell["cell_type"] == "markdown":
             yield from ((place, message) for message in _pictures(source))
-
-
-class _Cell:
-    """A cell as `guides.problems` wants it."""
-
-    def __init__(self, cell: dict[str, Any]) -> None:
-        self.metadata = cell.get("metadata", {})
-        self.cell_type = cell["cell_type"]
 
 
 def _is_fresh(cell: dict[str, Any]) -> bool:
