@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT = 3.0  # seconds for one answer over HTTP: a check must never hang
+DOCKER_CONNECT = 10  # seconds for its first answer: a busy machine may take a few
 DOCKER_TIMEOUT = 30  # seconds for one answer of the daemon; a check's own time limit is shorter
 
 
@@ -31,7 +32,7 @@ class Seat:
 
         self._remember("docker")
         try:
-            client = docker.from_env(timeout=TIMEOUT)  # type: ignore[arg-type]  # seconds may be parts
+            client = docker.from_env(timeout=DOCKER_CONNECT)
         except docker.errors.DockerException as error:
             raise self._closed.setdefault("docker", _no_docker(error)) from None
         client.api.timeout = DOCKER_TIMEOUT
@@ -74,7 +75,7 @@ def _no_docker(error: Exception) -> Unknown:
         )
     if "timed out" in reason:
         return Unknown(
-            f"The Docker daemon at {where} does not answer within {TIMEOUT:g} seconds.",
+            f"The Docker daemon at {where} does not answer within {DOCKER_CONNECT:g} seconds.",
             do="`pgrep -a dockerd` shows whether it runs; `./lab up --only docker_engine` starts it.",
         )
     if "No such file" in reason or "Connection refused" in reason:

@@ -94,7 +94,7 @@ def test_what_the_roles_wrote_down(monkeypatch, tmp_path):
 
 
 def test_a_daemon_that_hangs_is_waited_for_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(seat, "TIMEOUT", 0.3)
+    monkeypatch.setattr(seat, "DOCKER_CONNECT", 0.3)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "docker.sock"))
         server.listen()
