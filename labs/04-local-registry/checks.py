@@ -223,10 +223,14 @@ def _(seat, lab):
 @check(
     "learner gets in with the password from the file",
     task="password",
-    after=["trusted"],
+    after=["trusted", "refuses_strangers"],
     hint="htpasswd -niB reads the password from its input; the hash has to begin with $2y$.",
 )
 def lets_learner_in(seat, lab):
+    assert connect(lab).ask("GET", "/v2/")[0] == 401, (
+        f"https://{mine(lab)}/v2/ answers without any password. I expected it to ask for one, and to accept "
+        "learner's. Look at the section `auth` in the registry's config.yml."
+    )
     inside(lab)
     return "`learner` gets in with the password from the file `password`."
 
@@ -311,9 +315,13 @@ def kept(seat, lab):
         "which is in the volume "
         "`reg-data`. Start your registry with that volume at /var/lib/registry."
     )
+    assert found == seeded(lab)["team/hello"]["manifest"], (
+        f"`team/hello:1.0` is {found[:19]}…, a copy and not the image in the volume `reg-data`. I expected "
+        "your registry to work on that volume: start it with `-v reg-data:/var/lib/registry`."
+    )
     lost = registry.missing("team/hello", content)
-    assert not lost and found == seeded(lab)["team/hello"]["manifest"], (
-        f"`team/hello:1.0` does not come back as your colleague left it: {(lost or found)[:19]}…. "
+    assert not lost, (
+        f"`team/hello:1.0` is there, but its part {lost[:19]}… does not come back whole. "
         "`lab reset 04` lays the volume out anew."
     )
     container, mounts = storage(seat, lab)

@@ -93,73 +93,100 @@ RIGHT = {
         f"""docker network create net-z
         docker run -d --init --name net-pause --network net-z $busybox sleep 99
         docker run -d --init --name net-app --network container:net-pause $busybox \
-            {serve('hello-pod', '127.0.0.1:8080')}
+            {serve("hello-pod", "127.0.0.1:8080")}
         docker run -d --init --name net-side --network container:net-pause $nginx sleep 99; sleep 0.3""",
     ),
 }
 
 WRONG = {
     "names: both on the default bridge": (
-        "names", "by_name", "`net-shop` is on `bridge`",
+        "names",
+        "by_name",
+        "`net-shop` is on `bridge`",
         """docker run -d --init --name net-shop $busybox sleep 99
         docker run -d --init --name net-till $busybox sleep 99""",
     ),
     "names: a line in /etc/hosts instead of a name server": (
-        "names", "by_alias", "I asked for `shop`",
+        "names",
+        "by_alias",
+        "I asked for `shop`",
         """docker network create net-h
         docker run -d --init --name net-shop --network net-h $busybox sleep 99
         docker run -d --init --name net-till --network net-h --add-host shop:172.18.0.2 $busybox sleep 99""",
     ),
     "names: the alias belongs to another container": (
-        "names", "by_alias", "which is `net-shop`",
+        "names",
+        "by_alias",
+        "which is `net-shop`",
         """docker network create net-h
         docker run -d --init --name net-shop --network net-h $busybox sleep 99
         docker run -d --init --name net-till --network net-h --network-alias shop $busybox sleep 99""",
     ),
     "publish: open to the neighbourhood": (
-        "publish", "published_here_only", "other machines may reach it",
+        "publish",
+        "published_here_only",
+        "other machines may reach it",
         f"docker run -d --init --name net-w -p 8105:80 $busybox {serve('hello-net', '80')}; sleep 0.3",
     ),
     "publish: the port leads nowhere": (
-        "publish", "published", "the server inside does not answer",
+        "publish",
+        "published",
+        "the server inside does not answer",
         "docker run -d --init --name net-w -p 127.0.0.1:8105:8080 $busybox "
         f"{serve('hello-net', '80')}; sleep 0.3",
     ),
     "publish: answers, but nothing is published": (
-        "publish", "published", "no container publishes port 8105",
+        "publish",
+        "published",
+        "no container publishes port 8105",
         "docker run -d --init --name net-w --network host $busybox "
         f"{serve('hello-net', '127.0.0.1:8105')}; sleep 0.3",
     ),
     "publish: another page": (
-        "publish", "published", "'hullo'",
+        "publish",
+        "published",
+        "'hullo'",
         f"docker run -d --init --name net-w -p 127.0.0.1:8105:80 $busybox {serve('hullo', '80')}; sleep 0.3",
     ),
     "host: a mapped port with an idle container in host mode beside it": (
-        "host", "host_serves", "Docker's port mapping",
-        f"""docker run -d --init --name net-w -p 127.0.0.1:8155:80 $busybox {serve('hello-host', '80')}
+        "host",
+        "host_serves",
+        "Docker's port mapping",
+        f"""docker run -d --init --name net-w -p 127.0.0.1:8155:80 $busybox {serve("hello-host", "80")}
         docker run -d --init --name net-idle --network host $busybox sleep 99; sleep 0.3""",
     ),
     "host: on every address": (
-        "host", "host_serves_here_only", "other machines may reach it",
+        "host",
+        "host_serves_here_only",
+        "other machines may reach it",
         f"docker run -d --init --name net-w --network host $busybox {serve('hello-host', '8155')}; sleep 0.3",
     ),
     "none: taken off one network of two": (
-        "none", "cut_off", "`net-office`", "docker network disconnect bridge net-vault || true",
+        "none",
+        "cut_off",
+        "`net-office`",
+        "docker network disconnect bridge net-vault || true",
     ),
     "isolate: a container on both": (
-        "isolate", "isolated", "so it can reach both",
+        "isolate",
+        "isolated",
+        "so it can reach both",
         """for colour in red blue; do docker network create net-$colour
         for number in 1 2; do
             docker run -d --init --name net-$colour$number --network net-$colour $busybox sleep 99
         done; done; docker network connect net-blue net-red1""",
     ),
     "isolate: nobody to talk to": (
-        "isolate", "isolated", "at least two running containers",
+        "isolate",
+        "isolated",
+        "at least two running containers",
         """for colour in red blue; do docker network create net-$colour
         docker run -d --init --name net-$colour --network net-$colour $busybox sleep 99; done""",
     ),
     "isolate: neighbours cut off from each other as well": (
-        "isolate", "isolated", "to its neighbour",
+        "isolate",
+        "isolated",
+        "to its neighbour",
         """for colour in red blue; do
         docker network create -o com.docker.network.bridge.enable_icc=false net-$colour
         for number in 1 2; do
@@ -167,18 +194,24 @@ WRONG = {
         done; done""",
     ),
     "pod: both in host mode": (
-        "pod", "pod", "No running container of this lab shares",
-        f"""docker run -d --init --name net-w --network host $busybox {serve('hello-pod', '127.0.0.1:8166')}
+        "pod",
+        "pod",
+        "No running container of this lab shares",
+        f"""docker run -d --init --name net-w --network host $busybox {serve("hello-pod", "127.0.0.1:8166")}
         docker run -d --init --name net-v --network host $busybox sleep 99; sleep 0.3""",
     ),
     "pod: the page is open on the bridge": (
-        "pod", "pod", "the pod's address on the bridge",
-        f"""docker run -d --init --name net-w $busybox {serve('hello-pod', '80')}
+        "pod",
+        "pod",
+        "the pod's address on the bridge",
+        f"""docker run -d --init --name net-w $busybox {serve("hello-pod", "80")}
         docker run -d --init --name net-v --network container:net-w $busybox sleep 99; sleep 0.3""",
     ),
     "pod: the owner was restarted, the other kept the old namespace": (
-        "pod", "pod", "has kept the old namespace",
-        f"""docker run -d --init --name net-w $busybox {serve('hello-pod', '127.0.0.1:80')}
+        "pod",
+        "pod",
+        "has kept the old namespace",
+        f"""docker run -d --init --name net-w $busybox {serve("hello-pod", "127.0.0.1:80")}
         docker run -d --init --name net-v --network container:net-w $busybox sleep 99
         docker restart -t 0 net-w; sleep 0.3""",
     ),
