@@ -1,6 +1,7 @@
 """The verbs on the real machine: repeated, interrupted, in each other's way."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -163,7 +164,8 @@ def test_a_taken_port_is_named_and_can_be_moved(kit, cycle):
     with socket.create_server(("127.0.0.1", 8197)):
         refused = kit.lab("start", "90")
         assert refused.code == 3
-        assert "Port 8197, which lab 90-tiny publishes as 'web', is taken by python" in refused.err
+        assert "Port 8197, which lab 90-tiny publishes as 'web', is taken by " in refused.err
+        assert f"process {os.getpid()}." in refused.err
         assert "`lab start 90 --port web=9197`" in refused.err
         assert not (kit.data / "state/90-tiny.json").exists()
         moved = kit.lab("start", "90", "--port", "web=9197", "--json")
