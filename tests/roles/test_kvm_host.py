@@ -127,8 +127,9 @@ def test_the_undo_takes_guests_of_the_pool_along_and_nothing_else(role, connecti
     pool = connection.storagePoolLookupByName("vmtest")
     pool.createXML("<volume><name>disk</name><capacity unit='MiB'>1</capacity></volume>")
     connection.defineXML(
-        f"<domain type='qemu'><name>vmtest-guest</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>"
-        f"<devices><disk type='file'><source file='{role.pool}/disk'/><target dev='vda'/></disk></devices></domain>")
+        "<domain type='qemu'><name>vmtest-guest</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>"
+        f"<devices><disk type='file'><source file='{role.pool}/disk'/><target dev='vda'/></disk></devices>"
+        "</domain>")
     others = {one.name() for one in connection.listAllDomains()} - {"vmtest-guest"}
     assert role.converge(kvm_host_state="absent")["changed"]
     assert "vmtest" not in names(connection)
