@@ -44,8 +44,8 @@ def context(lab, system):
             made.load_verify_locations(file)
         except (OSError, ssl.SSLError):
             raise AssertionError(
-                f"{file} is not a certificate that I can read. I expected your authority's, as PEM: "
-                "it begins with 'BEGIN CERTIFICATE'."
+                f"{file} is not a certificate that I can read. I expected your authority's, as PEM: it "
+                "begins with 'BEGIN CERTIFICATE'."
             ) from None
     return made
 
@@ -62,8 +62,8 @@ def connect(lab, user="", password="", system=False):
             return connect(lab, user, password, system=True)
         raise AssertionError(
             f"I asked https://{mine(lab)}/ and do not trust its certificate: {error.verify_message}. I "
-            "expected one for the name "
-            f"{NAME}, signed by an authority whose certificate is in {trust(lab)}/ (there: "
+            f"expected one for the name {NAME}, signed by an authority whose certificate is in "
+            f"{trust(lab)}/ (there: "
             f"{', '.join(sorted(one.name for one in trust(lab).iterdir())) or 'nothing'})."
         ) from None
     except ssl.SSLError:
@@ -75,9 +75,8 @@ def connect(lab, user="", password="", system=False):
     except ConnectionRefusedError:
         raise AssertionError(
             f"I asked https://{mine(lab)}/ and got 'connection refused'. I expected your registry, "
-            "published on "
-            f"{lab.host.registry.address}:{lab.ports['registry']}. `docker ps --all` shows whether it runs, "
-            "and its ports."
+            f"published on {lab.host.registry.address}:{lab.ports['registry']}. `docker ps --all` shows "
+            "whether it runs, and its ports."
         ) from None
     except OSError as error:
         raise AssertionError(
@@ -101,9 +100,8 @@ def inside(lab):
     status, _, _ = registry.ask("GET", "/v2/")
     assert status == 200, (
         f"I asked https://{mine(lab)}/v2/ as `learner` with the password from the file `password` and got "
-        f"{status}. I expected 200. "
-        "Is that user in your htpasswd file, with a bcrypt hash ($2y$…)? The registry reads the file when "
-        "it starts."
+        f"{status}. I expected 200. Is that user in your htpasswd file, with a bcrypt hash ($2y$…)? The "
+        "registry reads the file when it starts."
     )
     return registry
 
@@ -136,8 +134,7 @@ def trusted(seat, lab):
     status, headers, _ = registry.ask("GET", "/v2/")
     assert status in (200, 401) and "registry/2.0" in headers.get("Docker-Distribution-Api-Version", ""), (
         f"https://{mine(lab)}/v2/ answers {status}, and not like a registry. I expected the registry's API "
-        "there. "
-        "Which program listens on that port?"
+        "there. Which program listens on that port?"
     )
     return f"https://{mine(lab)}/ is a registry whose certificate Docker can verify."
 
@@ -162,8 +159,7 @@ def sheltered(seat, lab):
     culprit = max(by, key=lambda one: len(wide & set(by[one])))
     assert not wide, (
         f"Port {port} answers on {', '.join(sorted(wide))} too, so other machines may reach it. I expected "
-        f"{own} and nothing "
-        f"else. Start `{culprit}` again with `-p {own}:{port}:5000`."
+        f"{own} and nothing else. Start `{culprit}` again with `-p {own}:{port}:5000`."
     )
     return f"Port {port} answers on {own}, which is this machine and its containers."
 
@@ -204,9 +200,8 @@ def refuses_strangers(seat, lab):
                 registry.ask("DELETE", path_of(headers["Location"]))
             assert status == 401, (
                 f"I tried to {what} {how} ({method} {path}) and got {status}. I expected 401, 'who are "
-                "you?'. "
-                "Look at the section `auth` in the registry's config.yml; it is read when the registry "
-                "starts."
+                "you?'. Look at the section `auth` in the registry's config.yml; it is read when the "
+                "registry starts."
             )
     return "Without the password, or with a wrong one, nobody can push, pull or list."
 
@@ -257,19 +252,17 @@ def pushed(seat, lab):
     for tag in ("1.0", "stable"):
         found[tag], content = registry.manifest("reg-box", tag)
         assert found[tag], (
-            f"I asked {mine(lab)} for `reg-box:{tag}` and got {content}. I expected its manifest. "
-            f"`docker push {mine(lab)}/reg-box:{tag}` puts it there."
+            f"I asked {mine(lab)} for `reg-box:{tag}` and got {content}. I expected its manifest. `docker "
+            f"push {mine(lab)}/reg-box:{tag}` puts it there."
         )
         lost = registry.missing("reg-box", content) if len(set(found.values())) == len(found) else ""
         assert not lost, (
             f"`reg-box:{tag}` is listed, but its part {lost[:19]}… does not come back whole, so nobody can "
-            "pull it. "
-            f"Push it again: `docker push {mine(lab)}/reg-box:{tag}`."
+            f"pull it. Push it again: `docker push {mine(lab)}/reg-box:{tag}`."
         )
     assert found["1.0"] == found["stable"], (
         f"`reg-box:1.0` is {found['1.0'][:19]}… and `reg-box:stable` is {found['stable'][:19]}…. I expected "
-        "two tags of one image."
-        " `docker tag` gives an image a second name; then push that."
+        "two tags of one image. `docker tag` gives an image a second name; then push that."
     )
     return f"`reg-box` comes back whole from {mine(lab)}, and `1.0` and `stable` are the same image."
 
@@ -312,8 +305,7 @@ def kept(seat, lab):
     found, content = registry.manifest("team/hello", "1.0")
     assert found, (
         f"I asked {mine(lab)} for `team/hello:1.0` and got {content}. I expected your colleague's image, "
-        "which is in the volume "
-        "`reg-data`. Start your registry with that volume at /var/lib/registry."
+        "which is in the volume `reg-data`. Start your registry with that volume at /var/lib/registry."
     )
     assert found == seeded(lab)["team/hello"]["manifest"], (
         f"`team/hello:1.0` is {found[:19]}…, a copy and not the image in the volume `reg-data`. I expected "
@@ -321,16 +313,16 @@ def kept(seat, lab):
     )
     lost = registry.missing("team/hello", content)
     assert not lost, (
-        f"`team/hello:1.0` is there, but its part {lost[:19]}… does not come back whole. "
-        "`lab reset 04` lays the volume out anew."
+        f"`team/hello:1.0` is there, but its part {lost[:19]}… does not come back whole. `lab reset 04` "
+        "lays the volume out anew."
     )
     container, mounts = storage(seat, lab)
     holding = [one for one in mounts if exists(container, one, "repositories/team/hello/_manifests/tags")]
     lasting = [one for one in holding if one["Type"] == "bind" or len(one.get("Name", "")) not in (0, 64)]
     assert lasting, (
         f"`team/hello:1.0` is served, but `{container.name}` keeps it in "
-        f"{'a volume without a name' if holding else 'itself'}: when the container is replaced, all is lost. "
-        "Start it again with `-v reg-data:/var/lib/registry`."
+        f"{'a volume without a name' if holding else 'itself'}: when the container is replaced, all is "
+        "lost. Start it again with `-v reg-data:/var/lib/registry`."
     )
     place = lasting[0].get("Name") or lasting[0]["Source"]
     return f"`team/hello:1.0` comes from {place}, which outlives the container `{container.name}`."
@@ -367,8 +359,7 @@ def cleaned(seat, lab):
         status, _, _ = registry.ask("HEAD", f"/v2/team/leak/manifests/{reference}")
         assert status == 404, (
             f"I asked {mine(lab)} for `team/leak` ({reference[:19]}) and got {status}. I expected 404. "
-            "Delete the manifest by its "
-            "digest: `DELETE /v2/team/leak/manifests/sha256:…`."
+            "Delete the manifest by its digest: `DELETE /v2/team/leak/manifests/sha256:…`."
         )
     status, _, _ = registry.ask("HEAD", f"/v2/team/leak/blobs/{leak['layer']}")
     container, mounts = storage(seat, lab)
@@ -377,10 +368,8 @@ def cleaned(seat, lab):
     bytes_left = any(exists(container, mount, data) for mount in mounts)
     assert status == 404 and not bytes_left, (
         f"The name `team/leak` is gone, but its layer {leak['layer'][:19]}… with the password is still in "
-        "the storage"
-        f"{', and is served to whoever asks for it' if status == 200 else ''}. I expected the bytes to be "
-        "gone. "
-        f"Collect the garbage: `docker exec {container.name} registry garbage-collect …`."
+        f"the storage{', and is served to whoever asks for it' if status == 200 else ''}. I expected the "
+        f"bytes to be gone. Collect the garbage: `docker exec {container.name} registry garbage-collect …`."
     )
     return "`team/leak` is gone: no tag, no manifest, and no layer in the storage."
 
@@ -424,8 +413,8 @@ def mirrors(seat, lab):
         )
         raise AssertionError(
             f"I asked http://localhost:{port}/v2/ and got {reason}. I expected a mirror. If you started "
-            "one, `docker ps --all` says "
-            "whether it still runs: it ends at once when its upstream cannot be reached."
+            "one, `docker ps --all` says whether it still runs: it ends at once when its upstream cannot "
+            "be reached."
         ) from None
     assert status == 200, (
         f"http://localhost:{port}/v2/ answers {status}. I expected 200: a mirror that needs no password."
@@ -433,8 +422,7 @@ def mirrors(seat, lab):
     wide = open_beyond_localhost(port)
     assert not wide, (
         f"Port {port} answers on {', '.join(wide)} too, so other machines may reach it. I expected "
-        "localhost and nothing else: "
-        f"`-p 127.0.0.1:{port}:5000`."
+        f"localhost and nothing else: `-p 127.0.0.1:{port}:5000`."
     )
     origin = upstream(seat, lab)
     manifest, blob = origin.upload("virtlab-probe")
@@ -446,16 +434,14 @@ def mirrors(seat, lab):
         origin.ask("DELETE", f"/v2/virtlab-probe/blobs/{blob}")
     assert fetched == manifest and status == 200, (
         f"I put a new image into `reg-upstream` and asked the registry at localhost:{port} for it; it does "
-        "not have it. I expected "
-        "it to fetch what it does not have: REGISTRY_PROXY_REMOTEURL, and a network on which it reaches "
-        "`reg-upstream`."
+        "not have it. I expected it to fetch what it does not have: REGISTRY_PROXY_REMOTEURL, and a "
+        "network on which it reaches `reg-upstream`."
     )
     kept_here, status = mirror.manifest("virtlab-probe", manifest)
     assert kept_here, (
         f"What I had fetched through localhost:{port} was gone from there ({status}) once `reg-upstream` no "
-        "longer had it. I expected "
-        "a mirror with storage of its own, which keeps what it fetched, and not one that only passes things "
-        "on."
+        "longer had it. I expected a mirror with storage of its own, which keeps what it fetched, and not "
+        "one that only passes things on."
     )
     return (
         f"localhost:{port} fetched a new image from `reg-upstream`, and still has it without `reg-upstream`."

@@ -31,8 +31,8 @@ def market(seat, lab):
     on = [", ".join(f"`{name}`" for name in sorted(attachments(one))) or "no network" for one in (shop, till)]
     assert shared, (
         f"`{shop.name}` is on {on[0]} and `{till.name}` is on {on[1]}. I expected both on one network that "
-        "you created. "
-        "`docker network create` makes one; `docker run --network NAME` starts a container on it."
+        "you created. `docker network create` makes one; `docker run --network NAME` starts a container on "
+        "it."
     )
     return shop, till, sorted(shared)
 
@@ -50,9 +50,8 @@ def by_name(seat, lab):
         got = answer.get(wanted.name, set())
         assert got & right, (
             f"Inside `{asker.name}` I asked Docker's DNS for `{wanted.name}` and got "
-            f"{', '.join(sorted(got)) or 'no address'}. "
-            f"I expected {' or '.join(sorted(right))}. Try it: `docker exec {asker.name} nslookup "
-            f"{wanted.name}`."
+            f"{', '.join(sorted(got)) or 'no address'}. I expected {' or '.join(sorted(right))}. Try it: "
+            f"`docker exec {asker.name} nslookup {wanted.name}`."
         )
     return f"`{till.name}` and `{shop.name}` find each other by name on `{shared[0]}`."
 
@@ -75,10 +74,9 @@ def by_alias(seat, lab):
     right = {attachments(shop)[network]["IPAddress"] for network in shared}
     got = resolve(seat, lab, till, "shop").get("shop", set())
     assert got & right, (
-        f"Inside `{till.name}` I asked for `shop` and got {', '.join(sorted(got)) or 'no address'}. "
-        f"I expected {' or '.join(sorted(right))}, which is `{shop.name}`. Give `{shop.name}` a network "
-        "alias: "
-        "see `--network-alias` in `docker run --help`."
+        f"Inside `{till.name}` I asked for `shop` and got {', '.join(sorted(got)) or 'no address'}. I "
+        f"expected {' or '.join(sorted(right))}, which is `{shop.name}`. Give `{shop.name}` a network "
+        "alias: see `--network-alias` in `docker run --help`."
     )
     return f"`{till.name}` finds `{shop.name}` as `shop` as well: an alias on `{shared[0]}`."
 
@@ -102,20 +100,18 @@ def published(seat, lab):
     text, trouble = page(f"http://localhost:{port}/")
     by = publishers(seat, port)
     assert text is not None, f"I asked http://localhost:{port}/ and got {trouble}. " + (
-        f"`{next(iter(by))}` publishes the port, so the server inside does not answer. "
-        "Does it listen on the container port you named?"
+        f"`{next(iter(by))}` publishes the port, so the server inside does not answer. Does it listen on "
+        "the container port you named?"
         if by
         else "No container publishes this port. Look at the PORTS column of `docker ps`."
     )
     assert by, (
         f"http://localhost:{port}/ answers, but no container publishes port {port}: something else on this "
-        "machine is "
-        "listening there. I expected a container started with `-p`."
+        "machine is listening there. I expected a container started with `-p`."
     )
     assert "hello-net" in text, (
         f"I asked http://localhost:{port}/ and got {text.strip()[:60]!r}. I expected a page with the word "
-        "`hello-net`. "
-        f"Change the page that `{next(iter(by))}` serves."
+        f"`hello-net`. Change the page that `{next(iter(by))}` serves."
     )
     return f"http://localhost:{port}/ answers with your page, from `{next(iter(by))}`."
 
@@ -140,9 +136,8 @@ def published_here_only(seat, lab):
     wide = sorted({address for places in by.values() for address in places} - {"127.0.0.1", "::1"})
     assert not elsewhere and not wide, (
         f"Port {port} answers on {', '.join(elsewhere or wide)} too, so other machines may reach it. I "
-        "expected localhost "
-        f"and nothing else. Start `{next(iter(by))}` again with the address in front: `-p "
-        f"127.0.0.1:{port}:…`."
+        f"expected localhost and nothing else. Start `{next(iter(by))}` again with the address in front: "
+        f"`-p 127.0.0.1:{port}:…`."
     )
     return f"Port {port} answers on localhost and on no other address of this machine."
 
@@ -180,25 +175,21 @@ def host_serves(seat, lab):
     hosts = in_host_mode(seat, lab)
     assert hosts, (
         "No running container of this lab is in host mode. I expected one whose name begins with `net-`, "
-        "started with "
-        "`--network host`. `docker ps` lists what runs."
+        "started with `--network host`. `docker ps` lists what runs."
     )
     by = publishers(seat, port)
     assert not by, (
         f"Port {port} is published by `{next(iter(by))}`, through Docker's port mapping. I expected "
-        f"`{hosts[0].name}` to listen "
-        f"on it directly. Remove `{next(iter(by))}`."
+        f"`{hosts[0].name}` to listen on it directly. Remove `{next(iter(by))}`."
     )
     text, trouble = page(f"http://127.0.0.1:{port}/")
     assert text is not None, (
         f"`{hosts[0].name}` is in host mode, but I asked http://127.0.0.1:{port}/ and got {trouble}. A -p "
-        "option has no effect "
-        f"here: tell the server itself to listen on {port} (busybox: `httpd -p`)."
+        f"option has no effect here: tell the server itself to listen on {port} (busybox: `httpd -p`)."
     )
     assert "hello-host" in text, (
         f"I asked http://127.0.0.1:{port}/ and got {text.strip()[:60]!r}. I expected a page with the word "
-        "`hello-host`. "
-        f"Change the page that `{hosts[0].name}` serves."
+        f"`hello-host`. Change the page that `{hosts[0].name}` serves."
     )
     return f"`{hosts[0].name}` answers on port {port} of this machine, without any port mapping."
 
@@ -223,8 +214,7 @@ def host_serves_here_only(seat, lab):
     elsewhere = open_beyond_localhost(port)
     assert not elsewhere, (
         f"Port {port} answers on {', '.join(elsewhere)} too, so other machines may reach it. I expected "
-        "127.0.0.1 and nothing "
-        f"else. Give the server that address as well as the port: `127.0.0.1:{port}`."
+        f"127.0.0.1 and nothing else. Give the server that address as well as the port: `127.0.0.1:{port}`."
     )
     return f"Port {port} answers on 127.0.0.1 and on no other address of this machine."
 
@@ -260,8 +250,8 @@ def cut_off(seat, lab):
     on = ", ".join(f"`{name}`" for name in networks) or "a network that Docker does not know of"
     more = ", ".join(sorted(devices - {"lo"} - IDLE_DEVICES))
     assert not more, (
-        f"`net-vault` has the network device {more}: it is on {on}. I expected `lo` and nothing else. "
-        "Take it off every network (`docker network disconnect`), or start it again with `--network none`."
+        f"`net-vault` has the network device {more}: it is on {on}. I expected `lo` and nothing else. Take "
+        "it off every network (`docker network disconnect`), or start it again with `--network none`."
     )
     return "`net-vault` runs, and has no network device but `lo`."
 
@@ -291,9 +281,8 @@ def members(seat, name):
     }
     assert len(found) > 1, (
         f"Network `{name}` has {', '.join(f'`{one}`' for one in found) or 'no running container'}. I "
-        "expected at least two "
-        "running containers, so that there are neighbours to talk to. Start one more with `--network "
-        f"{name}`."
+        "expected at least two running containers, so that there are neighbours to talk to. Start one more "
+        f"with `--network {name}`."
     )
     return dict(sorted(found.items()))
 
@@ -308,8 +297,7 @@ def isolated(seat, lab):
     bridging = sorted(red.keys() & blue.keys())
     assert not bridging, (
         f"`{bridging[0]}` is on `net-red` and on `net-blue`, so it can reach both. I expected no container "
-        "on both. "
-        f"`docker network disconnect net-blue {bridging[0]}` takes it off one."
+        f"on both. `docker network disconnect net-blue {bridging[0]}` takes it off one."
     )
     sides = (("net-red", red, "net-blue", blue), ("net-blue", blue, "net-red", red))
     answers = together(
@@ -323,15 +311,14 @@ def isolated(seat, lab):
         for neighbour, address in list(own.items())[1:]:
             assert address in got, (
                 f"From `{sender}` I sent a packet to its neighbour `{neighbour}` ({address}) on `{name}`, "
-                "and nothing came back. "
-                f"I expected an answer. `docker network inspect {name}` shows the options of that network."
+                f"and nothing came back. I expected an answer. `docker network inspect {name}` shows the "
+                "options of that network."
             )
         for stranger, address in other.items():
             assert address not in got, (
                 f"From `{sender}` on `{name}` I sent a packet to `{stranger}` ({address}) on "
-                f"`{other_name}`, and it answered. "
-                "I expected silence. Look for a way between the two: `docker inspect` lists the networks of "
-                "a container."
+                f"`{other_name}`, and it answered. I expected silence. Look for a way between the two: "
+                "`docker inspect` lists the networks of a container."
             )
     return "No packet passes between `net-red` and `net-blue`; on each, neighbours answer."
 
@@ -351,23 +338,21 @@ def _(seat, lab):
 def pod(seat, lab):
     pairs = joined(seat, lab)
     assert pairs, (
-        "No running container of this lab shares the network namespace of another one. I expected two whose "
-        "names begin with "
-        "`net-`; start the second with `--network container:FIRST`."
+        "No running container of this lab shares the network namespace of another one. I expected two "
+        "whose names begin with `net-`; start the second with `--network container:FIRST`."
     )
     found = [(one, other, ports) for one, other in pairs if (ports := shared_ports(seat, lab, one, other))]
     one, other = pairs[0]
     assert found, (
         f"`{one.name}` was started in the network of `{other.name}`, and no server listens there that both "
-        "can see. Is the server "
-        f"running? If `{other.name}` was started again, `{one.name}` has kept the old namespace: start it "
-        "again as well."
+        f"can see. Is the server running? If `{other.name}` was started again, `{one.name}` has kept the "
+        "old namespace: start it again as well."
     )
     one, other, ports = found[0]
     script = "; ".join(
-        f"if command -v wget >/dev/null; then echo port={port}; wget -q -O - http://127.0.0.1:{port}/; "
-        f"elif command -v curl >/dev/null; then echo port={port}; curl -s -m 2 http://127.0.0.1:{port}/; "
-        "else exit 127; fi"
+        f"if command -v wget >/dev/null; then echo port={port}; wget -q -O - http://127.0.0.1:{port}/; elif "
+        f"command -v curl >/dev/null; then echo port={port}; curl -s -m 2 http://127.0.0.1:{port}/; else "
+        "exit 127; fi"
         for port in ports
     )
     pages = dict(
@@ -376,17 +361,16 @@ def pod(seat, lab):
     right = [int(port) for port, text in pages.items() if "hello-pod" in text]
     assert right, (
         f"`{one.name}` shares the network namespace of `{other.name}`. Inside `{one.name}` I asked "
-        "localhost (port "
-        f"{', '.join(pages)}) and got {' '.join(pages.values()).strip()[:60]!r}. I expected a page with the "
-        "word `hello-pod`."
+        f"localhost (port {', '.join(pages)}) and got {' '.join(pages.values()).strip()[:60]!r}. I expected "
+        "a page with the word `hello-pod`."
     )
     outside = [
         item["IPAddress"] for item in attachments(other).values() if connects(item["IPAddress"], right[0])
     ]
     assert not outside, (
         f"The page on port {right[0]} also answers on {outside[0]}, the pod's address on the bridge. I "
-        "expected it on localhost "
-        f"inside the pod and nowhere else: tell the server to listen on 127.0.0.1:{right[0]}."
+        "expected it on localhost inside the pod and nowhere else: tell the server to listen on "
+        f"127.0.0.1:{right[0]}."
     )
     names = f"`{one.name}` and `{other.name}`"
     return f"{names} share one localhost: port {right[0]} answers inside, and not on the bridge."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,8 @@ def running(seat: Seat, name: str) -> Any:
         ) from None
     if container.status != "running":
         raise AssertionError(
-            f"`{name}` is there, and its state is '{container.status}'. I expected it to run. "
-            f"`docker logs {name}` says how it ended."
+            f"`{name}` is there, and its state is '{container.status}'. I expected it to run. `docker logs "
+            f"{name}` says how it ended."
         )
     return container
 
@@ -74,8 +75,8 @@ def together(*calls: tuple[Any, ...]) -> list[Any]:
 def resolve(seat: Seat, lab: Lab, container: Any, *names: str) -> dict[str, set[str]]:
     """The addresses Docker's DNS gives inside a container; /etc/hosts has no say in it."""
     asked = "; ".join(
-        f"echo name={name}; if command -v nslookup >/dev/null; then nslookup {name} {DNS}; "
-        f"elif command -v getent >/dev/null; then getent -s dns ahostsv4 {name}; else exit 127; fi"
+        f"echo name={name}; if command -v nslookup >/dev/null; then nslookup {name} {DNS}; elif command -v "
+        f"getent >/dev/null; then getent -s dns ahostsv4 {name}; else exit 127; fi"
         for name in names
     )
     found = {name: set[str]() for name in names}
@@ -101,16 +102,21 @@ def listeners(seat: Seat, lab: Lab, container: Any) -> dict[str, int]:
 
 def joined(seat: Seat, lab: Lab) -> list[tuple[Any, Any]]:
     """Pairs of containers, of which the first was started in the network namespace of the second."""
+    from docker.errors import NotFound
+
     found = []
     for one in of_lab(seat, lab):
         kind, _, owner = one.attrs["HostConfig"]["NetworkMode"].partition(":")
         if kind == "container":
-            found.append((one, seat.docker.containers.get(owner)))
+            with suppress(NotFound):  # the owner was removed: nobody to share with
+                found.append((one, seat.docker.containers.get(owner)))
     return found
 
 
 def shared_ports(seat: Seat, lab: Lab, one: Any, other: Any) -> list[int]:
     """The ports both see listening. No record of Docker's: a restarted owner gets a new namespace."""
+    if other.status != "running":
+        return []
     mine, theirs = (listeners(seat, lab, each) for each in (one, other))
     return sorted({mine[listener] for listener in mine.keys() & theirs.keys()})
 
