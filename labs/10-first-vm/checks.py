@@ -95,8 +95,8 @@ def overlay(seat, lab):
             "expected 4 GiB, that is 4096 MiB."
         )
         return (
-            f"`{volume.name}` is 4 GiB large for its guest, takes {volume.allocation_mb} MiB here, and "
-            f"builds upon `{lab.host.vm_image.volume}`, which is unchanged."
+            f"`{volume.name}` is 4 GiB large for its guest and builds upon `{lab.host.vm_image.volume}`, "
+            "which is unchanged."
         )
 
     # The second guest may have an overlay of another size: the best of them counts.
@@ -215,8 +215,9 @@ def served(seat, lab, guest):
         answer = seat.http.get(f"http://{where}/", timeout=2)
     except requests.ConnectionError:
         raise AssertionError(
-            f"I asked http://{where}/ (`{guest.name()}`) and nobody answered on port 80. Does the web "
-            "server run in the guest, and does it listen on every address? `ss -ltn`, inside, lists who listens where."
+            f"I asked http://{where}/ (`{guest.name()}`) and nobody answered on port 80. Does "
+            "the web server run in the guest, and does it listen on every address? `ss -ltn`, inside, lists "
+            "who listens where."
         ) from None
     except requests.Timeout:
         raise AssertionError(
@@ -288,8 +289,9 @@ def comes_back(seat, lab):
         assert unit.endswith(".service") and not unit.startswith(
             ("ssh", "serial-getty", "user@", "session")
         ), (
-            f"The web server of `{name}` was started by hand (it belongs to {unit}), so it ends with "
-            "the guest. Let systemd start it: a unit in /etc/systemd/system with [Install], then `systemctl enable`."
+            f"The web server of `{name}` was started by hand (it belongs to {unit}), so it "
+            "ends with the guest. Let systemd start it: a unit in /etc/systemd/system with [Install], then "
+            "`systemctl enable`."
         )
         assert said.get("enabled") not in (
             None,
@@ -309,7 +311,7 @@ def comes_back(seat, lab):
             f"`virsh reboot {name}`."
         )
         served(seat, lab, guest)
-        return f"{unit} in `{name}` is enabled, and ran {seconds:.0f} seconds after the guest's start."
+        return f"{unit} in `{name}` is enabled, and the guest's own start has started it."
 
     return guests.any_of(guests.of_lab(seat, lab), test)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AGAIN = 4.0  # seconds an open SSH connection may take to answer, before a new one is tried
+AGAIN = 10.0  # seconds an open SSH connection may take to answer, before a new one is tried
 LOGIN = 25.0  # seconds a new one may take; under emulation, on a busy machine, it needs ten
 
 
@@ -173,7 +173,7 @@ def inside(seat: Seat, lab: Lab, guest: Any, script: str) -> str:
         "ssh", "-F", "/dev/null", "-i", image.ssh_key, "-l", image.user, "-E", f"{control}.log",
         *(word for option in (
             "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
-            "LogLevel=ERROR", "ConnectTimeout=20", "ServerAliveInterval=2", "ServerAliveCountMax=2",
+            "LogLevel=ERROR", "ConnectTimeout=20", "ServerAliveInterval=20", "ServerAliveCountMax=3",
             "ControlMaster=auto", f"ControlPath={control}", "ControlPersist=300",
         ) for word in ("-o", option)),
         where, script,
