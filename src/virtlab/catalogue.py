@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from virtlab import checks as checking
-from virtlab import paths, settings
+from virtlab import paths, quiz, settings
 from virtlab.errors import LabError, UsageError
+from virtlab.quiz import Quiz
+from virtlab.text import Text, nearest
+from virtlab.values import Kind, Values, draw
 from virtlab.yamlfile import Document
 
 LABEL = "virtlab.lab"
@@ -20,24 +22,12 @@ PLAYBOOKS = ("start.yml", "solve.yml", "finish.yml")
 SLUG = re.compile(r"^(\d{2})-[a-z0-9]+(-[a-z0-9]+)*$")
 
 
-def language() -> str:
-    """The reader's language: `$VIRTLAB_LANG`, else that of the locale."""
-    spoken = os.environ.get("VIRTLAB_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
-    return "zh" if spoken.lower().startswith("zh") else "en"
-
-
-class Text(dict[str, str]):
-    """One text in several languages; `str()` gives the reader's, English when there is no other."""
-
-    def __str__(self) -> str:
-        return self.get(language()) or self["en"]
-
-
 @dataclass(frozen=True)
 class Task:
     id: str
     title: Text
     hints: tuple[Text, ...] = ()
+    explain: Text | None = None  # what `lab solve` did, and why so
 
 
 @dataclass(frozen=True)
@@ -47,35 +37,6 @@ class Needs:
     memory_mb: int = 0
     disk_mb: int = 0
     images: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Choice:
-    text: Text
-    right: bool
-    feedback: Text
-
-
-@dataclass(frozen=True)
-class Question:
-    id: str
-    question: Text
-    choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True)
-class Quiz:
-    questions: tuple[Question, ...] = ()
-    predictions: tuple[Question, ...] = ()
-
-    def find(self, wanted: str) -> Question:
-        every = {one.id: one for one in (*self.questions, *self.predictions)}
-        if wanted not in every:
-            raise UsageError(
-                f"There is no question '{wanted}'{_nearest(wanted, every)}.",
-                do=f"There are: {', '.join(every)}.",
-            )
-        return every[wanted]
 
 
 @dataclass(frozen=True)
@@ -92,6 +53,8 @@ class Lab:
     ports: Mapping[str, int]
     needs: Needs
     folder: Path
+    kinds: Mapping[str, Kind] = field(default_factory=dict)  # values of the learner's own
+    learned: tuple[Text, ...] = ()
     host: settings.Host = field(default_factory=settings.host, repr=False, compare=False)
 
     label = LABEL
@@ -124,7 +87,7 @@ class Lab:
                 return one
         known = [one.id for one in self.tasks]
         raise UsageError(
-            f"Lab {self.slug} has no task '{wanted}'{_nearest(wanted, known)}.",
+            f"Lab {self.slug} has no task '{wanted}'{nearest(wanted, known)}.",
             do=f"Its tasks are: {', '.join(known)}.",
         )
 
@@ -141,7 +104,21 @@ class Lab:
 
     @cached_property
     def quiz(self) -> Quiz:
-        return _quiz(self.folder / "quiz.yml")
+        return quiz.read(self.folder / "quiz.yml")
+
+    @cached_property
+    def values(self) -> Values:
+        """The learner's own values, drawn when one is asked for."""
+        return Values(self.slug, self.kinds, self.ports)
+
+    def environment(self) -> dict[str, str]:
+        """What a terminal or a guide of this lab has in its environment."""
+        words: dict[str, Any] = {"LAB": self.slug, "LAB_PREFIX": self.prefix}
+        if self.ports:
+            words["LAB_PORT"] = next(iter(self.ports.values()))
+        words |= {f"LAB_PORT_{name.upper()}": port for name, port in self.ports.items()}
+        words |= {f"LAB_{name.upper()}": value for name, value in self.values.items()}
+        return {name: str(value) for name, value in words.items()}
 
     def variables(self) -> dict[str, Any]:
         """What its playbooks get, as the one variable `lab`."""
@@ -150,6 +127,7 @@ class Lab:
             "prefix": self.prefix,
             "label": self.label,
             "ports": dict(self.ports),
+            "value": dict(self.values),  # in Jinja, `.values` is a method of every table
             "work": str(self.work),
             "data": str(self.data),
             "host": self.host.as_dict(),
@@ -191,6 +169,7 @@ def load(slug: str) -> Lab:
         raise UsageError(f"{paths.short(folder / missing[0])}:1: the file is missing; every lab has one.")
     needs = dict(values.get("needs") or {})
     needs["images"] = tuple(needs.get("images") or ())
+    kinds, ports = _kinds(document, slug, values)
     return Lab(
         slug=slug,
         title=Text(values["title"]),
@@ -199,13 +178,41 @@ def load(slug: str) -> Lab:
         minutes=values["minutes"],
         prefix=values["prefix"],
         tasks=tuple(
-            Task(one["id"], Text(one["title"]), tuple(map(Text, one.get("hints") or ())))
+            Task(
+                one["id"],
+                Text(one["title"]),
+                tuple(map(Text, one.get("hints") or ())),
+                Text(one["explain"]) if "explain" in one else None,
+            )
             for one in values["tasks"]
         ),
-        ports=values.get("ports") or {},
+        ports=ports,
         needs=Needs(**needs),
         folder=folder,
+        kinds=kinds,
+        learned=tuple(map(Text, values.get("learned") or ())),
     )
+
+
+def _kinds(
+    document: Document, slug: str, values: Mapping[str, Any]
+) -> tuple[dict[str, Kind], dict[str, int]]:
+    """What is drawn for each learner, and all ports: a drawn one is looked at and removed like the others."""
+    kinds: dict[str, Kind] = {}
+    ports: dict[str, int] = dict(values.get("ports") or {})
+    for name, one in (values.get("values") or {}).items():
+        if name in ports:
+            raise document.at(("values", name), f"'{name}' is a port's name already")
+        ranged = one["kind"] in ("number", "port")
+        if ranged and not one.get("from", 1) < one.get("to", 0):
+            raise document.at(("values", name), "it is drawn `from` one number `to` a larger one")
+        if one["kind"] == "port" and not 1024 <= one["from"] < one["to"] <= 65535:
+            raise document.at(("values", name), "a port is from 1024 to 65535")
+        kinds[name] = Kind(one["kind"], Text(one["title"]), one.get("from", 0), one.get("to", 0))
+    if any(one.kind == "port" for one in kinds.values()):
+        drawn = draw(slug, kinds)
+        ports |= {name: int(drawn[name]) for name, one in kinds.items() if one.kind == "port"}
+    return kinds, ports
 
 
 def every() -> list[Lab | Broken]:
@@ -230,45 +237,9 @@ def slug(wanted: str) -> str:
             return one
     names = known + [one.partition("-")[2] for one in known]
     raise UsageError(
-        f"There is no lab '{wanted}'{_nearest(wanted, names)}.", do="`lab list` shows all of them."
+        f"There is no lab '{wanted}'{nearest(wanted, names)}.", do="`lab list` shows all of them."
     )
 
 
 def find(wanted: str) -> Lab:
     return load(slug(wanted))
-
-
-def _quiz(file: Path) -> Quiz:
-    if not file.exists():
-        return Quiz()
-    document = Document(file)
-    values = document.validate("quiz.schema.json")
-    seen: set[str] = set()
-    for part in ("quiz", "predict"):
-        for index, one in enumerate(values.get(part) or ()):
-            if one["id"] in seen:
-                raise document.at((part, index, "id"), f"question '{one['id']}' is there twice")
-            if not any(choice["right"] for choice in one["choices"]):
-                raise document.at((part, index, "choices"), f"question '{one['id']}' has no right answer")
-            seen.add(one["id"])
-    return Quiz(_questions(values["quiz"]), _questions(values.get("predict") or ()))
-
-
-def _questions(values: Sequence[Mapping[str, Any]]) -> tuple[Question, ...]:
-    return tuple(
-        Question(
-            one["id"],
-            Text(one["question"]),
-            tuple(
-                Choice(Text(item["text"]), item["right"], Text(item["feedback"])) for item in one["choices"]
-            ),
-        )
-        for one in values
-    )
-
-
-def _nearest(wanted: str, known: Any) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(wanted, list(known), 1, 0.5)
-    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from virtlab.catalogue import Lab, Task, Text
+from virtlab.catalogue import Lab, Task
 from virtlab.checks import Result
 from virtlab.errors import Exit
 from virtlab.progress import Record
+from virtlab.text import Text
 
 
 @dataclass(frozen=True)

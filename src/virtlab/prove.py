@@ -82,6 +82,7 @@ def prove(wanted: str, on_step: OnStep = lambda _: None, *, busy: bool = False) 
     began = time.monotonic()
     proof = Proof(lab, [Row(one.id, one.task) for one in lab.checks])
     with state.locked(lab.slug, "prove"), _aside(lab.slug):
+        lab = proof.lab = catalogue.load(lab.slug)  # with the values of this learner, who is none
         on_step("Removing what an earlier proof may have left")
         lifecycle.finish(lab.slug)
         before = _machine(lab)

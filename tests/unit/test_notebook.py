@@ -7,13 +7,15 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from virtlab import catalogue, lifecycle, outcomes
-from virtlab.catalogue import Broken, Choice, Lab, Needs, Question, Quiz, Task, Text
+from virtlab.catalogue import Broken, Lab, Needs, Task
 from virtlab.checks import Result, State
 from virtlab.errors import LabError, MachineError, PlaybookError
 from virtlab.notebook import view
 from virtlab.notebook.panel import Panel, rich
 from virtlab.notebook.progress import Progress
 from virtlab.playbooks import Event
+from virtlab.quiz import Choice, Question, Quiz
+from virtlab.text import Text
 
 QUESTION = Question("names", Text(en="Who turns `web` into a number?"), (
     Choice(Text(en="A DNS server"), True, Text(en="At 127.0.0.11.")),

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from virtlab import outcomes
-    from virtlab.catalogue import Broken, Choice, Lab, Question
+    from virtlab.catalogue import Broken, Lab
     from virtlab.checks import Result
     from virtlab.errors import LabError
+    from virtlab.quiz import Choice, Question
 
 MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
 WORDS = {"pass": "works", "fail": "not yet", "unknown": "cannot tell"}
