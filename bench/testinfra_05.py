@@ -1,6 +1,7 @@
 """The outcomes of lab 05 as one writes them for pytest and testinfra: by asking Docker's command line."""
 
 import json
+import os
 import re
 
 import pytest
@@ -47,7 +48,7 @@ def test_alias(docker):
 
 def test_published(host, docker):
     assert docker(f"ps --quiet --filter publish={WEB}").strip()
-    assert "hello-net" in host.check_output(f"curl -s -m 3 http://localhost:{WEB}/")
+    assert os.environ["LAB_WORD"] in host.check_output(f"curl -s -m 3 http://localhost:{WEB}/")
 
 
 def test_published_on_localhost_only(host):

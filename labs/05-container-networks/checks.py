@@ -1,5 +1,7 @@
 """Outcomes of lab 05: who can talk to whom, tried with real names, packets and pages."""
 
+import time
+
 from virtlab.checks import check
 from virtlab.containers import (
     attachments,
@@ -91,7 +93,7 @@ def _(seat, lab):
 
 # publish
 @check(
-    "A container's page with the word hello-net answers on localhost",
+    "A container's page with your own word answers on localhost",
     task="publish",
     hint="`docker run -p ADDRESS:HOST_PORT:CONTAINER_PORT …`; then look at `docker ps`.",
 )
@@ -109,9 +111,11 @@ def published(seat, lab):
         f"http://localhost:{port}/ answers, but no container publishes port {port}: something else on this "
         "machine is listening there. I expected a container started with `-p`."
     )
-    assert "hello-net" in text, (
-        f"I asked http://localhost:{port}/ and got {text.strip()[:60]!r}. I expected a page with the word "
-        f"`hello-net`. Change the page that `{next(iter(by))}` serves."
+    word = lab.values["word"]
+    assert word in text, (
+        f"I asked http://localhost:{port}/ and got {text.strip()[:60]!r}. "
+        f"{lab.values.whose('word', text)}I expected a page with your own word, `{word}` ($LAB_WORD). "
+        f"Change the page that `{next(iter(by))}` serves."
     )
     return f"http://localhost:{port}/ answers with your page, from `{next(iter(by))}`."
 
@@ -158,6 +162,9 @@ def _(seat, lab):
             detach=True,
             ports={inner: port},
         )
+    until = time.monotonic() + 3  # the page itself is to stay as it was
+    while page(f"http://localhost:{port}/")[0] is None and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 # host

@@ -64,7 +64,7 @@ def visible(page):
 @once
 def posts(seat, lab):
     """The learner's own: what WordPress brings along is number 1."""
-    fields = "id,slug,date_gmt,content"
+    fields = "id,slug,title,date_gmt,content"
     url, answer = ask(seat, lab, f"/?rest_route=/wp/v2/posts&per_page=100&_fields={fields}")
     every = answer.json() if "json" in answer.headers.get("Content-Type", "") else None
     assert answer.status_code == 200 and isinstance(every, list), (
@@ -269,14 +269,21 @@ def _(seat, lab):
 
 # post
 @check(
-    "A post of your own is published",
+    "A post with a title of your own is published",
     task="post",
     after=["db_answers", "shows_page", "secrets_hidden"],
     hint="Log in at /wp-admin, or use `wp-lab post` in the WordPress container.",
     seconds=PATIENCE + 2,
 )
 def has_post(seat, lab):
-    return f"Your post can be read: '{visible(posts(seat, lab)[0]['content']['rendered'])[:60]}'"
+    title = lab.values["title"]
+    titles = [visible(one["title"]["rendered"]) for one in posts(seat, lab)]
+    assert any(title.lower() in one.lower() for one in titles), (
+        f"The blog shows {' and '.join(f'`{one}`' for one in titles[:3])}. "
+        f"{lab.values.whose('title', ' | '.join(titles))}I expected a post with the title that is yours "
+        f"alone, `{title}` ($LAB_TITLE)."
+    )
+    return f"Your post `{title}` can be read."
 
 
 @has_post.broken_by

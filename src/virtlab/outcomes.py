@@ -29,6 +29,8 @@ class Started:
             "changed": self.changed,
             "seconds": round(self.seconds, 2),
             "ports": dict(self.lab.ports),
+            "values": dict(self.lab.values),
+            "environment": self.lab.environment(),
             "work": str(self.lab.work),
             "log": str(self.log),
             "notes": list(self.notes),

@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 
+from virtlab import values
 from virtlab.errors import LabError
 
 # Outputs name the learner's folder, wherever the rehearsal was: tests/notebooks/sanitize.cfg does the same.
@@ -44,9 +45,14 @@ def stage(slug: str) -> Iterator[Stage]:
         (home / "bin" / "lab").symlink_to(command)
         folder = home / slug
         folder.mkdir()
+        (home / "data").mkdir(mode=0o700)
+        key = home / "data" / values.key_file().name    # the same values in every rehearsal, on every machine
+        key.touch(0o600)
+        key.write_text("00" * 32)
         env = os.environ | {
             "VIRTLAB_DATA": str(home / "data"),
             "VIRTLAB_WORKSPACE": str(home),
+            "VIRTLAB_LEARNER": "rehearsal",
             "VIRTLAB_STRICT": "1",                      # a failing %lab fails its cell
             "IPYTHONDIR": str(home / "ipython"),        # nothing from the author's own profile
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
@@ -57,7 +63,7 @@ def stage(slug: str) -> Iterator[Stage]:
         try:
             yield Stage(home, folder, env)
         finally:
-            if (home / "data").exists():                # nothing was started otherwise
+            if (home / "data/state").exists():          # nothing was started otherwise
                 subprocess.run([command, "finish", slug], env=env, cwd=home, check=False, timeout=300,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -112,6 +113,7 @@ def lab(one: Lab, style: Style) -> str:
         ("takes", f"about {one.minutes} minutes"),
         ("needs", ", ".join(wants)),
         ("ports", ports),
+        ("yours", _yours(one)),
         ("names", f"{one.prefix}-…"),
         ("folder", str(one.work)),
     ]
@@ -128,6 +130,11 @@ def lab(one: Lab, style: Style) -> str:
     )
 
 
+def _yours(one: Lab) -> str:
+    """The learner's own values, as commands spell them."""
+    return ", ".join(f"$LAB_{name.upper()}={shlex.quote(str(value))}" for name, value in one.values.items())
+
+
 def started(done: Started, style: Style) -> str:
     if done.already:
         said = "was started already; " + (
@@ -138,6 +145,8 @@ def started(done: Started, style: Style) -> str:
     lines = [f"{style.paint(done.lab.slug, 'strong')} {said}", *done.notes, f"Your folder: {done.lab.work}"]
     if done.lab.ports:
         lines.append("Ports: " + ", ".join(f"{name}={port}" for name, port in done.lab.ports.items()))
+    if done.lab.values:
+        lines.append(f"Yours alone: {_yours(done.lab)}")
     return "\n".join([*lines, f"Next: work on the tasks, then `lab grade {done.lab.number}`."])
 
 

@@ -29,7 +29,7 @@ def grade(lab):
 
     def grade(task, script):
         images = lab.host.base_images.images
-        words = {"busybox": images["busybox"], "nginx": images["nginx"]}
+        words = lab.environment() | {"busybox": images["busybox"], "nginx": images["nginx"]}
         done = subprocess.run(
             ["bash", "-euc", script], env={"PATH": "/usr/local/bin:/usr/bin:/bin", **words},
             capture_output=True, text=True, timeout=60, check=False,
@@ -49,7 +49,7 @@ def grade(lab):
 
 
 def serve(word, listen):
-    return f"sh -c '{SERVE.format(word=word, listen=listen)}'"
+    return f'sh -c "{SERVE.format(word=word, listen=listen)}"'
 
 
 RIGHT = {
@@ -69,7 +69,7 @@ RIGHT = {
     ),
     "publish: nginx, a page from outside, a network of its own": (
         "publish",
-        """page=$(mktemp -d); echo "<h1>hello-net</h1>" > $page/index.html; chmod -R a+rX $page
+        """page=$(mktemp -d); echo "<h1>$LAB_WORD</h1>" > $page/index.html; chmod -R a+rX $page
         docker network create net-y
         docker create --name net-anything --network net-y -p 127.0.0.1:8105:80 $nginx
         docker cp $page/index.html net-anything:/var/www/html/index.html
@@ -126,27 +126,34 @@ WRONG = {
         "publish",
         "published_here_only",
         "other machines may reach it",
-        f"docker run -d --init --name net-w -p 8105:80 $busybox {serve('hello-net', '80')}; sleep 0.3",
+        f"docker run -d --init --name net-w -p 8105:80 $busybox {serve('$LAB_WORD', '80')}; sleep 0.3",
     ),
     "publish: the port leads nowhere": (
         "publish",
         "published",
         "the server inside does not answer",
         "docker run -d --init --name net-w -p 127.0.0.1:8105:8080 $busybox "
-        f"{serve('hello-net', '80')}; sleep 0.3",
+        f"{serve('$LAB_WORD', '80')}; sleep 0.3",
     ),
     "publish: answers, but nothing is published": (
         "publish",
         "published",
         "no container publishes port 8105",
         "docker run -d --init --name net-w --network host $busybox "
-        f"{serve('hello-net', '127.0.0.1:8105')}; sleep 0.3",
+        f"{serve('$LAB_WORD', '127.0.0.1:8105')}; sleep 0.3",
     ),
     "publish: another page": (
         "publish",
         "published",
         "'hullo'",
         f"docker run -d --init --name net-w -p 127.0.0.1:8105:80 $busybox {serve('hullo', '80')}; sleep 0.3",
+    ),
+    "publish: a neighbour's word": (
+        "publish",
+        "published",
+        "is the word of somebody else's lab",
+        f"""word=otter; [ "$LAB_WORD" != otter ] || word=fox
+        docker run -d --init --name net-w -p 127.0.0.1:8105:80 $busybox {serve("$word", "80")}; sleep 0.3""",
     ),
     "host: a mapped port with an idle container in host mode beside it": (
         "host",

@@ -47,7 +47,7 @@ def lab(tmp_path_factory):
 
 def run(lab, script):
     images = lab.host.base_images.images
-    words = {name: images[name] for name in ("busybox", "nginx", "mariadb", "wordpress")}
+    words = lab.environment() | {name: images[name] for name in ("busybox", "nginx", "mariadb", "wordpress")}
     done = subprocess.run(
         ["bash", "-euc", CONTAINERS + script], env={"PATH": "/usr/local/bin:/usr/bin:/bin", **words},
         cwd=lab.work, capture_output=True, text=True, timeout=60, check=False,
@@ -153,8 +153,14 @@ WRONG = {   # what is done, how it is cleaned up, which check refuses it, and wh
     "the tables in a volume without a name": (
         "tables=; db", "docker rm -f -v blog-db",
         "in_volumes", "not in a volume with a name"),
+    "a post with a neighbour's title": (
+        """docker exec blog-db mariadb wordpress -e \
+            "UPDATE wp_posts SET post_title = 'The golden zebra' WHERE post_type = 'post' AND ID > 1" """,
+        """docker exec blog-db mariadb wordpress -e \
+            "UPDATE wp_posts SET post_title = '$LAB_TITLE' WHERE post_type = 'post' AND ID > 1" """,
+        "has_post", "is the title of somebody else's lab"),
     "a backup that only mentions the post": (
-        "cp -p backup.sql safe; echo it-survives >backup.sql", "mv safe backup.sql",
+        """cp -p backup.sql safe; echo "$LAB_TITLE" | tr 'A-Z ' a-z- >backup.sql""", "mv safe backup.sql",
         "backup_complete", "tables"),
     "a backup that breaks off": (
         "cp -p backup.sql safe; head -c -200 safe >backup.sql", "mv safe backup.sql",

@@ -42,6 +42,55 @@ def test_help_and_ends_are_remembered(kit):
     assert (again.starts, again.finished) == (2, None)
 
 
+def test_a_file_of_the_first_format_keeps_what_is_in_it(kit):
+    progress.file().parent.mkdir(parents=True)
+    with sqlite3.connect(progress.file()) as db:
+        db.executescript(progress.STEPS[0])
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO labs VALUES ('05-networks', '2026-01-01T10:00:00Z', 3, NULL)")
+        db.execute("INSERT INTO checks VALUES ('05-networks', 'a', 'net', 'pass', 'then', 'then')")
+        db.execute("INSERT INTO hints VALUES ('05-networks', 'net', 2, 'then')")
+        db.execute("INSERT INTO solved VALUES ('05-networks', 'net', 'then')")
+    record = progress.read("05-networks")
+    assert (record.starts, record.passed, record.hints, record.solved) == (3, 1, (("net", 2),), ("net",))
+    assert (record.completed, record.answers) == (None, ())
+    progress.answered("05-networks", "names", "quiz", "A DNS server", True)
+    assert progress.read("05-networks").answer("names").is_right
+    assert progress.read("05-networks").started == "2026-01-01T10:00:00Z"
+
+
+def test_a_prediction_is_committed_to_once_and_a_quiz_may_be_tried_again(kit):
+    progress.started("05-networks")
+    for kind in ("predict", "quiz"):
+        progress.answered("05-networks", kind, kind, "No", False)
+        progress.answered("05-networks", kind, kind, "Yes", True)
+    answers = progress.read("05-networks").answers
+    said = {one.question: (one.choice, one.is_right, one.tries) for one in answers}
+    assert said == {"predict": ("No", False, 2), "quiz": ("Yes", True, 2)}
+    progress.started("05-networks")  # once more from the beginning
+    assert progress.read("05-networks").answers == ()
+
+
+def test_when_all_passed_stays_until_the_next_start(kit):
+    progress.started("05-networks")
+    progress.graded("05-networks", [result("a", "fail"), result("b", "pass")])
+    assert progress.read("05-networks").completed is None
+    progress.graded("05-networks", [result("a", "pass"), result("b", "pass")])
+    done = progress.read("05-networks").completed
+    assert done
+    progress.graded("05-networks", [result("a", "fail"), result("b", "pass")])
+    assert progress.read("05-networks").completed == done
+    progress.started("05-networks")
+    assert progress.read("05-networks").completed is None
+
+
+def test_who_was_helped_did_not_do_it_alone(kit):
+    progress.graded("05-networks", [result("a", "pass")])
+    assert progress.read("05-networks").is_own("net")
+    progress.helped("05-networks", ["net"])
+    assert not progress.read("05-networks").is_own("net")
+
+
 WRITER = """
 from virtlab import progress
 from virtlab.checks import Result, State

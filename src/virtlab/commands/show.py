@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> render.Result:
         "minutes": lab.minutes,
         "prefix": lab.prefix,
         "ports": dict(lab.ports),
+        "values": dict(lab.values),
+        "environment": lab.environment(),
         "needs": asdict(lab.needs),
         "work": str(lab.work),
         "tasks": [asdict(task) for task in lab.tasks],

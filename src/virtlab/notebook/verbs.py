@@ -34,6 +34,7 @@ class Session:
                 raise
             raise UsageError("Which lab? This notebook is not the guide of one.", do=NAME_IT) from None
         self.current = lab.slug
+        os.environ.update(lab.environment())        # for the guide's own commands: $LAB_PORT and so on
         return lab
 
 
@@ -84,6 +85,11 @@ def status(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     return view.labs(catalogue.every(), known, Path.cwd())
 
 
+def values(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """What was drawn for this learner."""
+    return view.values(session.lab(_one(words, "values")))
+
+
 def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """A question, or all of them."""
     questions = session.lab().quiz
@@ -112,9 +118,12 @@ USAGE = (
     "`%lab hint`: one more step towards the solution",
     "`%lab solve`: have it done, all of it or one task (`%lab solve TASK`)",
     "`%lab finish`: put the machine back as it was",
+    "`%lab values`: what is yours alone in this lab, a word or a title",
     "`%lab show`: what the lab asks for; `%lab list`: the labs, and how far you are in each",
     "`%lab predict ID`: a prediction before an experiment; `%lab quiz ID`: a question afterwards",
 )
 VERBS: dict[str, Callable[[Session, Sequence[str], OnEvent], Panel]] = {
-    verb.__name__: verb for verb in (start, grade, hint, solve, finish, show, status, quiz, predict, help)}
+    verb.__name__: verb
+    for verb in (start, grade, hint, solve, finish, show, status, values, quiz, predict, help)
+}
 VERBS["list"] = status

@@ -108,6 +108,22 @@ def lab(one: Lab) -> Panel:
     return paragraphs("plain", f"{one.title} ({one.minutes} minutes)", [str(one.summary), *tasks])
 
 
+def values(one: Lab) -> Panel:
+    """The learner's own values, and how commands spell them."""
+    if not one.values:
+        return paragraphs("plain", f"{one.slug} has no values of your own.")
+    rows = [
+        (str(one.kinds[name].title), str(value), f"$LAB_{name.upper()}") for name, value in one.values.items()
+    ]
+    body = "".join(
+        f"<tr><td>{rich(what)}</td><td><b>{rich(value)}</b></td><td>{rich(f'`{spelt}`')}</td></tr>"
+        for what, value, spelt in rows
+    )
+    head = "<tr><th>what</th><th>yours</th><th>in commands</th></tr>"
+    text = "\n".join(f"{what}: {value} ({spelt} in commands)" for what, value, spelt in rows)
+    return Panel("plain", f"<table>{head}{body}</table>", text)
+
+
 def labs(every: Sequence[Lab | Broken], known: Mapping[str, outcomes.Status], here: Path) -> Panel:
     """The labs there are, and how far one is. A name leads to its guide, as seen from `here`."""
     rows, text = [], []
