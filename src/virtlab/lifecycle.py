@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from virtlab.state import State
 
 __all__ = [
     "Finished", "Grade", "Hint", "Solved", "Started", "Status",
-    "finish", "grade", "hint", "open_lab", "reset", "solve", "start", "status",
+    "finish", "folders", "grade", "hint", "keep", "look", "open_lab", "reset", "solve", "start", "status",
 ]  # fmt: skip
 
 OnEvent = Callable[[Any], None]
@@ -72,7 +73,7 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
                 begun, notes = _first(lab, seat, begun)
             begun.phase, begun.ports = "starting", dict(lab.ports)
             state.write(lab.slug, begun)
-        _folders(lab)
+        folders(lab)
         result = _play(lab, "start", on_event=on_event)
         if not already:
             begun.phase, begun.since = "started", state.now()
@@ -93,7 +94,7 @@ def _first(lab: Lab, seat: Seat, last: State) -> tuple[State, list[str]]:
     return State(before=[thing.key for thing in before]), notes
 
 
-def _folders(lab: Lab) -> None:
+def folders(lab: Lab) -> None:
     """The lab's private folder, and the learner's with the guide in it."""
     try:
         paths.private(lab.data)
@@ -120,16 +121,24 @@ def _play(lab: Lab, verb: str, *, tags: tuple[str, ...] = (), on_event: OnEvent 
 
 def grade(wanted: str, *, seat: Seat | None = None) -> Grade:
     """Look at every outcome. Nothing is changed but the learner's progress."""
+    return keep(look(open_lab(wanted), seat or Seat()))
+
+
+def look(lab: Lab, seat: Seat) -> Grade:
+    """Look at every outcome, and change nothing at all."""
     began = time.perf_counter()
-    lab = open_lab(wanted)
     _begun(lab)
-    results = checks.run(lab.checks, seat or Seat(), lab)
-    notes = []
+    results = checks.run(lab.checks, seat, lab)
+    return Grade(lab, tuple(results), time.perf_counter() - began)
+
+
+def keep(seen: Grade) -> Grade:
+    """Note in the learner's progress what was seen."""
     try:
-        progress.graded(lab.slug, results)
+        progress.graded(seen.lab.slug, seen.results)
     except LabError as error:  # the verdict is worth having even when it cannot be kept
-        notes.append(f"{error.message} {error.do}")
-    return Grade(lab, tuple(results), time.perf_counter() - began, tuple(notes))
+        return replace(seen, notes=(*seen.notes, f"{error.message} {error.do}"))
+    return seen
 
 
 def hint(wanted: str, task: str | None = None) -> Hint:

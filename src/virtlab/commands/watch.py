@@ -1,61 +1,56 @@
-"""Grading again and again: redrawn in place on a terminal, only what changed elsewhere."""
+"""Grading for as long as one likes: redrawn in place on a terminal, only what changed elsewhere."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from itertools import chain
 
-from virtlab import lifecycle, render
+from virtlab import render
 from virtlab.checks import Result as CheckResult
 from virtlab.errors import Exit
 from virtlab.outcomes import Grade
-from virtlab.seat import Seat
+from virtlab.watch import Watch
 
-PAUSE = 1.0  # seconds between two looks
+CLOSING = "This follows what you do; Ctrl-C ends it."
 
 
 def watch(lab: str, *, as_json: bool = False) -> render.Result:
-    """Until Ctrl-C. The result is the last look's, already drawn."""
+    """Until Ctrl-C, or until the lab is finished. What was seen is drawn already."""
     style = render.Style()
-    last = lifecycle.grade(lab, seat=Seat())  # an error here is an error of the command
+    one = Watch(lab)
+    changes = one.changes()
+    first = next(changes)  # an error here is an error of the command
     try:
-        if style.is_terminal and not as_json:
-            _redraw(lab, last, style)
-        else:
-            _tell(lab, last, style, as_json)
+        draw = _redraw if style.is_terminal and not as_json else _tell
+        draw(chain([first], changes), style, as_json)
     except KeyboardInterrupt:
-        pass
-    return render.Result(None, "", Exit.OK)
+        return render.Result(None, "", Exit.OK)
+    return render.Result(None, "" if as_json else f"{one.lab.slug} is finished.", Exit.OK)
 
 
-def _redraw(lab: str, last: Grade, style: render.Style) -> None:
+def _redraw(seen: chain[Grade], style: render.Style, _: bool) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    def view(done: Grade) -> Text:
-        return Text.from_ansi(f"{render.grade(done, style)}\nLooking every second; Ctrl-C ends it.")
-
     # a lab taller than the window is shown from its top: the summary can be had with plain `lab grade`
-    with Live(view(last), console=Console(), auto_refresh=False) as live:
-        while True:
-            time.sleep(PAUSE)
-            live.update(view(lifecycle.grade(lab)), refresh=True)
+    with Live(console=Console(), auto_refresh=False) as live:
+        for grade in seen:
+            live.update(Text.from_ansi(f"{render.grade(grade, style)}\n{CLOSING}"), refresh=True)
 
 
-def _tell(lab: str, last: Grade, style: render.Style, as_json: bool) -> None:
+def _tell(seen: chain[Grade], style: render.Style, as_json: bool) -> None:
     known: dict[str, tuple[str, str]] = {}
-    while True:
-        for one in last.results:
+    for grade in seen:
+        for one in grade.results:
             now = (str(one.state), one.message)
             if known.get(one.id) != now:
                 known[one.id] = now
                 line = json.dumps(one.as_dict(), ensure_ascii=False) if as_json else _line(one, style)
                 sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-        time.sleep(PAUSE)
-        last = lifecycle.grade(lab)
 
 
 def _line(one: CheckResult, style: render.Style) -> str:
