@@ -142,10 +142,14 @@ make_venv() {
     step "installing the locked Python packages" "$network" "$venv/bin/uv" pip install --python "$venv/bin/python" \
         --require-hashes --compile-bytecode -r "$here/requirements.txt"
     step "taking the Ansible collections" "$network" take_collections
-    "$venv/bin/python" -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/virtlab.pth", "w").write(sys.argv[1])' \
-        "$here/src"
+    "$venv/bin/python" - "$here/src" <<'PYTHON'
+import pathlib, sys, sysconfig
+# The second line is for Ansible's modules only: see src/installed_modules.py.
+pathlib.Path(sysconfig.get_path("purelib"), "virtlab.pth").write_text(
+    sys.argv[1] + "\nimport sys; 'AnsiballZ_' in ''.join(sys.orig_argv[1:2]) and __import__('installed_modules')\n")
+PYTHON
     ln -sfn ../../lab "$venv/bin/lab"
-    "$venv/bin/python" -m compileall -q "$here/src" >>"$log" 2>&1 || true
+    "$venv/bin/python" -m compileall -q "$here/src" "$venv/collections" >>"$log" 2>&1 || true
     wanted >"$venv/.complete.new"
     rm "$venv/.incomplete"
     mv "$venv/.complete.new" "$venv/.complete"
