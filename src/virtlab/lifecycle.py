@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from virtlab import catalogue, checks, needs, paths, progress, state, sweep
+from virtlab import catalogue, checks, claims, needs, paths, progress, state, summary, sweep
 from virtlab.catalogue import Lab, Task
 from virtlab.errors import LabError, PlaybookError, UsageError
 from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
@@ -65,6 +65,7 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
                 do=f"Run `lab finish {lab.number}`, then `lab start {lab.number} --port …`.",
             )
         lab = lab.with_ports({**known, **(ports or {})})
+        claims.check(lab)
         seat = Seat()
         notes: list[str] = []
         if not already:
@@ -72,6 +73,7 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
             if not begun.is_begun:
                 begun, notes = _first(lab, seat, begun)
             begun.phase, begun.ports = "starting", dict(lab.ports)
+            claims.take(lab)
             state.write(lab.slug, begun)
         folders(lab)
         result = _play(lab, "start", on_event=on_event)
@@ -136,6 +138,8 @@ def keep(seen: Grade) -> Grade:
     """Note in the learner's progress what was seen."""
     try:
         progress.graded(seen.lab.slug, seen.results)
+        if seen.passed == seen.total:
+            return replace(seen, summary=summary.of(seen.lab))
     except LabError as error:  # the verdict is worth having even when it cannot be kept
         return replace(seen, notes=(*seen.notes, f"{error.message} {error.do}"))
     return seen
@@ -158,14 +162,24 @@ def hint(wanted: str, task: str | None = None) -> Hint:
 
 
 def solve(wanted: str, *, task: str | None = None, on_event: OnEvent | None = None) -> Solved:
-    """Do it for the learner: all of it, or one task."""
+    """Do it for the learner: all of it, or one task. What the learner had done alone stays so."""
     lab = open_lab(wanted)
     chosen = lab.task(task) if task is not None else None
+    steps: list[str] = []
+
+    def watch(event: Any) -> None:
+        if event.kind == "task":
+            steps.append(event.task)
+        if on_event:
+            on_event(event)
+
     with state.locked(lab.slug, "solve"):
         _begun(lab)
-        result = _play(lab, "solve", tags=(chosen.id,) if chosen else (), on_event=on_event)
-        progress.helped(lab.slug, [chosen.id] if chosen else [one.id for one in lab.tasks])
-    return Solved(lab, chosen, result.changed, result.seconds, result.log)
+        record = progress.read(lab.slug)
+        result = _play(lab, "solve", tags=(chosen.id,) if chosen else (), on_event=watch)
+        due = (chosen,) if chosen else lab.tasks
+        progress.helped(lab.slug, [one.id for one in due if not record.is_own(one.id)])
+    return Solved(lab, chosen, result.changed, result.seconds, result.log, tuple(steps))
 
 
 def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
@@ -174,11 +188,14 @@ def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
     lab = open_lab(wanted)
     with state.locked(lab.slug, "finish"):
         begun = state.read(lab.slug)
+        if not begun.is_begun:
+            claims.check(lab)
         before = None if begun.before is None else set(begun.before)
         if begun.is_begun:
             begun.phase = "finishing"
             state.write(lab.slug, begun)
         seat = Seat()
+        done: summary.Summary | None = None
         failure: PlaybookError | None = None
         try:
             _folders_for_finish(lab)
@@ -194,7 +211,9 @@ def finish(wanted: str, *, on_event: OnEvent | None = None) -> Finished:
             begun.phase, begun.since, begun.ports = "finished", state.now(), {}
             state.write(lab.slug, begun)
             progress.finished(lab.slug)
-        return Finished(lab, tuple(gone), tuple(left), time.perf_counter() - began, tuple(notes))
+            done = summary.of(lab)
+        claims.drop(lab)
+        return Finished(lab, tuple(gone), tuple(left), time.perf_counter() - began, tuple(notes), done)
 
 
 def _is_empty(playbook: Path) -> bool:

@@ -10,6 +10,7 @@ from virtlab.catalogue import Lab, Task
 from virtlab.checks import Result
 from virtlab.errors import Exit
 from virtlab.progress import Record
+from virtlab.summary import Summary
 from virtlab.text import Text
 
 
@@ -43,6 +44,7 @@ class Grade:
     results: tuple[Result, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    summary: Summary | None = None  # when every check passes
 
     @property
     def passed(self) -> int:
@@ -72,6 +74,7 @@ class Grade:
             "seconds": round(self.seconds, 3),
             "results": [one.as_dict() for one in self.results],
             "notes": list(self.notes),
+            "summary": self.summary.as_dict() if self.summary else None,
         }
 
 
@@ -100,6 +103,13 @@ class Solved:
     changed: int
     seconds: float
     log: Path
+    steps: tuple[str, ...] = ()  # what was run, by the names in solve.yml
+
+    @property
+    def explained(self) -> tuple[Task, ...]:
+        """The tasks that were done and have an explanation."""
+        due = (self.task,) if self.task else self.lab.tasks
+        return tuple(one for one in due if one.explain)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -108,6 +118,8 @@ class Solved:
             "changed": self.changed,
             "seconds": round(self.seconds, 2),
             "log": str(self.log),
+            "steps": list(self.steps),
+            "explained": {one.id: one.explain for one in self.explained},
         }
 
 
@@ -118,6 +130,7 @@ class Finished:
     left: tuple[str, ...]  # what appeared meanwhile and is not the lab's
     seconds: float
     notes: tuple[str, ...] = ()
+    summary: Summary | None = None  # when every check had passed
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -126,6 +139,7 @@ class Finished:
             "left": list(self.left),
             "seconds": round(self.seconds, 2),
             "notes": list(self.notes),
+            "summary": self.summary.as_dict() if self.summary else None,
         }
 
 

@@ -15,6 +15,7 @@ HOST_D = STATE / "host.d"
 SECRETS = STATE / "secrets"
 CA = STATE / "ca.crt"
 CACHE = Path("/var/cache/virtlab")
+CLAIMS = Path(os.environ.get("VIRTLAB_CLAIMS") or "/var/tmp/virtlab-started")  # noqa: S108 (all may add)
 
 
 def data() -> Path:

@@ -203,7 +203,7 @@ def _answers(db: sqlite3.Connection, lab: str, start: int) -> tuple[Answer, ...]
         "WHERE lab = ? AND start = ? ORDER BY rowid",
         (lab, start),
     )
-    return tuple(Answer(*first, bool(right), tries, at) for *first, right, tries, at in rows)
+    return tuple(Answer(one[0], one[1], one[2], bool(one[3]), one[4], one[5]) for one in rows)
 
 
 def read(lab: str) -> Record:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from virtlab import catalogue, checks, lifecycle, paths, snapshot, state
+from virtlab import catalogue, checks, claims, lifecycle, paths, snapshot, state
 from virtlab.catalogue import LABEL, Lab
 from virtlab.checks import Check
 from virtlab.errors import Exit, LabError, MachineError
@@ -83,6 +83,7 @@ def prove(wanted: str, on_step: OnStep = lambda _: None, *, busy: bool = False) 
     proof = Proof(lab, [Row(one.id, one.task) for one in lab.checks])
     with state.locked(lab.slug, "prove"), _aside(lab.slug):
         lab = proof.lab = catalogue.load(lab.slug)  # with the values of this learner, who is none
+        claims.check(lab)
         on_step("Removing what an earlier proof may have left")
         lifecycle.finish(lab.slug)
         before = _machine(lab)

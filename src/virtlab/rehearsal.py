@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 
-from virtlab import values
+from virtlab import claims, values
 from virtlab.errors import LabError
 
 # Outputs name the learner's folder, wherever the rehearsal was: tests/notebooks/sanitize.cfg does the same.
@@ -38,6 +38,9 @@ class Stage:
 @contextmanager
 def stage(slug: str) -> Iterator[Stage]:
     """A workspace for one guide. The lab is finished when it closes, however that comes about."""
+    for claim in claims.running():
+        if claim.slug == slug:      # and after a cell that fails, the next ones would run all the same
+            raise claims.refused(claim)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         home = Path(name)
         (home / "bin").mkdir()

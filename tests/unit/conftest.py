@@ -119,7 +119,10 @@ class Kit:
         return folder
 
     def environment(self, **more: str) -> dict[str, str]:
-        own = {"VIRTLAB_LABS": self.labs, "VIRTLAB_DATA": self.data, "VIRTLAB_WORKSPACE": self.root / "work"}
+        own = {
+            "VIRTLAB_LABS": self.labs, "VIRTLAB_DATA": self.data, "VIRTLAB_WORKSPACE": self.root / "work",
+            "VIRTLAB_CLAIMS": self.root / "started",
+        }  # fmt: skip
         return os.environ | {name: str(path) for name, path in own.items()} | self.env | more
 
     def popen(self, *words: str, **more: str) -> subprocess.Popen[str]:
@@ -142,6 +145,7 @@ def kit(tmp_path, monkeypatch) -> Kit:
     made.labs.mkdir()
     monkeypatch.setattr(paths, "LABS", made.labs)
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(paths, "CLAIMS", tmp_path / "started")
     monkeypatch.setenv("VIRTLAB_DATA", str(made.data))
     monkeypatch.setenv("VIRTLAB_WORKSPACE", str(tmp_path / "work"))
     return made

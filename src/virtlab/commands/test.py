@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree  # our own pytest wrote it
 
-from virtlab import paths, render, root, tooling
+from virtlab import claims, paths, render, root, tooling
 from virtlab.errors import Exit
 
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
@@ -43,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> render.Result:
     began = time.monotonic()
     if not options.fast:
+        for claim in claims.running():
+            raise claims.refused(claim)
         root.become("`lab test` makes this machine a lab host; that", sys.argv[1:])
     tooling.install(browser=not options.fast)
     was_there = paths.HOST_D.exists()
