@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from virtlab import __version__, groups
+from virtlab import __version__, groups, language
 from virtlab.errors import Exit, LabError
 from virtlab.render import Result, Style, error
 
@@ -91,8 +91,13 @@ def _run(words: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--lang", choices=tuple(language.LANGUAGES), help="speak this language (en: English, zh: 简体中文)"
+    )
     module.configure(parser)
     options = parser.parse_args(words[1:])
+    if options.lang:
+        os.environ["VIRTLAB_LANG"] = options.lang  # for the playbooks and programs it starts as well
     result: Result = module.run(options)
     as_json = options.json and result.data is not None  # `--watch` has told everything already
     text = json.dumps(result.data, ensure_ascii=False, indent=2) if as_json else result.draw(Style())

@@ -12,6 +12,7 @@ from typing import Any
 from virtlab import catalogue, checks, claims, needs, paths, progress, state, summary, sweep
 from virtlab.catalogue import Lab, Task
 from virtlab.errors import LabError, PlaybookError, UsageError
+from virtlab.language import say
 from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
 from virtlab.seat import Seat
 from virtlab.state import State
@@ -75,7 +76,7 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
             begun.phase, begun.ports = "starting", dict(lab.ports)
             claims.take(lab)
             state.write(lab.slug, begun)
-        folders(lab)
+        notes += folders(lab)
         result = _play(lab, "start", on_event=on_event)
         if not already:
             begun.phase, begun.since = "started", state.now()
@@ -96,17 +97,22 @@ def _first(lab: Lab, seat: Seat, last: State) -> tuple[State, list[str]]:
     return State(before=[thing.key for thing in before]), notes
 
 
-def folders(lab: Lab) -> None:
-    """The lab's private folder, and the learner's with the guide in it."""
+def folders(lab: Lab) -> list[str]:
+    """The lab's private folder, and the learner's with the guide in it, in the learner's language."""
     try:
         paths.private(lab.data)
         lab.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise state.cannot_write(error) from None
-    if lab.notebook.exists() and not (lab.work / lab.notebook.name).exists():
-        from virtlab import guides
+    if not lab.notebook.exists():
+        return []
+    from virtlab import release
 
-        guides.release(paths.workspace(), [lab.slug])
+    if not release.is_missing(lab.work):
+        return []
+    done = release.release(lab.work.parent, [lab.slug])
+    beside = [Path(one.path).name for one in done if one.state == "beside"]
+    return [say("The guide in this language lies beside yours: {name}", name=name) for name in beside]
 
 
 def _play(lab: Lab, verb: str, *, tags: tuple[str, ...] = (), on_event: OnEvent | None = None) -> Any:

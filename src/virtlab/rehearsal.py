@@ -60,6 +60,7 @@ def stage(slug: str) -> Iterator[Stage]:
             "IPYTHONDIR": str(home / "ipython"),        # nothing from the author's own profile
             "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
+            "VIRTLAB_LANG": "en",                       # the language of the stored outputs
             "TERM": "dumb",
             "NO_COLOR": "1",
         }

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
+from virtlab.language import choose
+from virtlab.language import current as language
 
-def language() -> str:
-    """The reader's language: `$VIRTLAB_LANG`, else that of the locale."""
-    spoken = os.environ.get("VIRTLAB_LANG") or os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
-    return "zh" if spoken.lower().startswith("zh") else "en"
+__all__ = ["Text", "language", "nearest"]
 
 
 class Text(dict[str, str]):
     """One text in several languages; `str()` gives the reader's, English when there is no other."""
 
     def __str__(self) -> str:
-        return self.get(language()) or self["en"]
+        return choose(self)
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:

@@ -1,35 +1,17 @@
-"""Guides: the learner's edition, and that a release never costs a learner their work."""
-
-import json
-from pathlib import Path
+"""Guides: the edition of each that a learner gets, in their language."""
 
 import nbformat
 import pytest
 
-from virtlab import guides, paths
-from virtlab.errors import LabError
+from virtlab import guides
+from virtlab.language import LANGUAGES
 
 CODE, PROSE = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
-
-
-@pytest.fixture
-def notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(paths, "NOTEBOOKS", folder)
-    return folder
 
 
 def tagged(cell, *tags):
     cell.metadata["tags"] = list(tags)
     return cell
-
-
-def write(folder: Path, *cells, slug: str = "01-try") -> None:
-    # Fixed ids: nbformat makes random ones, and a guide on disk has one for good.
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
-    nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), folder / f"{slug}.ipynb")
 
 
 def edition(*cells, language="en"):
@@ -71,121 +53,30 @@ def test_prose_comes_in_one_language(language, shown):
     assert [cell.source for cell in cells] == [shown, "1"]
 
 
-@pytest.mark.parametrize(("cell", "said"), [
-    (tagged(CODE("1"), "Solution"), "unknown tag 'Solution'"),
-    (tagged(CODE("1"), "lang-en"), "code is shared between languages"),
-    (tagged(PROSE("1"), "lang-en", "lang-zh"), "at once"),
+def test_a_guide_without_a_translation_comes_in_english():
+    book = nbformat.v4.new_notebook(cells=[tagged(PROSE("Hello"), "lang-en"), tagged(CODE("1"), "solution")])
+    guide = guides.learners_edition(book, "zh")
+    assert [cell["source"].splitlines()[:1] for cell in guide["cells"]] == [["Hello"], ["**Your turn.**"], []]
+    assert guides.language_of(guide) == "en"
+
+
+@pytest.mark.parametrize(("prose", "code", "asked"), [
+    ("你好", "# Your turn: make a network.\n# 轮到你：建一个网络。\n!docker …", "**轮到你：** 建一个网络。"),
+    ("你好", "!docker …", "**轮到你。**"),
+    ("### 轮到你：名字", "!docker …", None),
 ])
-def test_a_wrong_tag_stops_the_release_with_nothing_written(notebooks, tmp_path, cell, said):
-    write(notebooks, PROSE("Good"), slug="01-good")
-    write(notebooks, PROSE("First"), cell, slug="02-bad")
-    with pytest.raises(LabError, match=said) as raised:
-        guides.release(tmp_path / "home")
-    assert "02-bad.ipynb" in raised.value.message
-    assert not (tmp_path / "home").exists()
+def test_solutions_are_asked_for_in_chinese(prose, code, asked):
+    cells = edition(tagged(PROSE(prose), "lang-zh"), tagged(CODE(code), "solution"), language="zh")
+    assert [cell.source.splitlines()[0] for cell in cells[1:-1]] == ([asked] if asked else [])
+    assert cells[-1].source == ""
+    assert "docker" not in "".join(cell.source for cell in cells)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("{", ""), ('"tags": [', '"tags": "solution", "x": ['), ('"code"', '"cod"')])
-def test_a_file_that_is_no_notebook_is_named(notebooks, tmp_path, old, new):
-    write(notebooks, tagged(CODE("1"), "solution"))
-    source = notebooks / "01-try.ipynb"
-    source.write_text(source.read_text().replace(old, new))
-    with pytest.raises(LabError, match=r"01-try\.ipynb(, cell 1: | is not a readable notebook)"):
-        guides.release(tmp_path / "home")
+def test_what_widgets_have_shown_goes_too():
+    guide = nbformat.v4.new_notebook(cells=[CODE("1")])
+    guide.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"a": "the answer"}}}
+    assert "the answer" not in str(guides.learners_edition(guide))
 
 
-def test_released_once_then_nothing_to_do(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    assert [one.state for one in guides.release(tmp_path / "home", ["01-try"], check=True)] == ["new"]
-    assert not (tmp_path / "home").exists()
-    assert [one.state for one in guides.release(tmp_path / "home")] == ["new", "new"]
-    assert [one.state for one in guides.release(tmp_path / "home")] == ["kept", "kept"]
-
-
-def test_a_newer_guide_replaces_one_nobody_worked_in(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    guides.release(tmp_path)
-    write(notebooks, PROSE("Two"))
-    assert [one.state for one in guides.release(tmp_path)] == ["kept", "updated"]
-    assert "Two" in (tmp_path / "01-try/01-try.ipynb").read_text()
-
-
-def test_what_the_learner_did_stays_and_a_newer_guide_lies_beside_it(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    guides.release(tmp_path)
-    mine = tmp_path / "01-try/01-try.ipynb"
-    mine.write_text(mine.read_text().replace("One", "My notes"))
-    assert guides.release(tmp_path)[1].state == "kept"          # nothing newer to offer
-
-    write(notebooks, PROSE("Two"))
-    assert guides.release(tmp_path)[1] == guides.Released("01-try", "beside", "01-try/01-try.new.ipynb")
-    assert guides.release(tmp_path)[1].state == "kept"
-    write(notebooks, PROSE("Three"))
-    assert guides.release(tmp_path)[1].path == "01-try/01-try.new.ipynb"       # nobody worked in that one
-
-    new = tmp_path / "01-try/01-try.new.ipynb"
-    new.write_text(new.read_text().replace("Three", "More notes"))
-    write(notebooks, PROSE("Four"))
-    assert guides.release(tmp_path)[1].path == "01-try/01-try.new-2.ipynb"
-    assert "My notes" in mine.read_text()
-    assert "More notes" in new.read_text()
-    assert guides.release(tmp_path)[1].state == "kept"
-
-
-def test_without_its_record_everything_there_counts_as_the_learners(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    guides.release(tmp_path)
-    (tmp_path / guides.RECORD).write_text("not json")
-    write(notebooks, PROSE("Two"))
-    assert guides.release(tmp_path)[1].state == "beside"
-
-
-def test_killed_between_a_guide_and_its_record_it_goes_on(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    guides.release(tmp_path)
-    (tmp_path / guides.RECORD).unlink()
-    assert [one.state for one in guides.release(tmp_path)] == ["kept", "kept"]
-    write(notebooks, PROSE("Two"))
-    assert guides.release(tmp_path)[1].state == "updated"
-
-
-def test_start_here_lies_on_top(notebooks, tmp_path):
-    assert guides.release(tmp_path) == [guides.Released("start-here", "new", "start-here.ipynb")]
-    assert "%lab list" in (tmp_path / "start-here.ipynb").read_text()
-
-
-def test_a_deleted_guide_comes_back(notebooks, tmp_path):
-    write(notebooks, PROSE("One"))
-    guides.release(tmp_path)
-    (tmp_path / "01-try/01-try.ipynb").unlink()
-    assert guides.release(tmp_path)[1].state == "new"
-
-
-def test_pictures_come_along(notebooks, tmp_path):
-    (notebooks / "images").mkdir()
-    (notebooks / "images/shop.svg").write_text("<svg/>")
-    write(notebooks, PROSE("![The shop](images/shop.svg) ![far](https://example.org/x.png)"))
-    guides.release(tmp_path / "home")
-    picture = tmp_path / "home/01-try/images/shop.svg"
-    assert picture.read_text() == "<svg/>"
-    (notebooks / "images/shop.svg").write_text("<svg>2</svg>")
-    assert guides.release(tmp_path / "home")[1].state == "updated"
-    assert picture.read_text() == "<svg>2</svg>"
-
-
-@pytest.mark.parametrize("name", ["images/none.svg", "../secret.svg"])
-def test_a_picture_that_is_not_there_stops_the_release(notebooks, tmp_path, name):
-    (tmp_path / "secret.svg").write_text("<svg/>")
-    write(notebooks, PROSE(f"![A picture]({name})"))
-    with pytest.raises(LabError, match="no such picture"):
-        guides.release(tmp_path / "home")
-
-
-def test_the_command_prints_what_became_of_each(notebooks, tmp_path, capsys):
-    write(notebooks, PROSE("One"))
-    assert guides.main(["release", "--workspace", str(tmp_path / "home")]) == 0
-    _, said = json.loads(capsys.readouterr().out)
-    assert said == {"slug": "01-try", "state": "new", "path": "01-try/01-try.ipynb"}
-    assert guides.main(["execute", "99-none"]) == 2
-    assert "There is no guide notebooks/99-none.ipynb" in capsys.readouterr().err
+def test_every_language_has_its_words():
+    assert set(guides.ASKED) == set(guides.TURN) == set(guides.TITLE) == set(guides.PROMPT) == set(LANGUAGES)

@@ -14,6 +14,7 @@ from typing import Any
 
 from virtlab import paths, playbooks, render, roles, root, settings, workspace
 from virtlab.errors import MachineError, UsageError
+from virtlab.language import LANGUAGES, SETTING, known, of_locale
 from virtlab.playbooks import PlaybookResult
 
 LOCK = Path("/run/virtlab.lock")
@@ -48,7 +49,8 @@ def run(options: argparse.Namespace) -> render.Result:
     os.environ["XDG_CONFIG_HOME"] = str(
         Path(root.caller().pw_dir) / ".config"
     )  # the caller's variables, not root's
-    settings.variables()  # a broken file is said before anything is changed
+    kept = settings.variables()  # a broken file is said before anything is changed
+    values = _language(values, kept, options.lang)
     with alone("up"):
         notes = _look(options, values)
         if not (options.yes or options.check or paths.HOST_D.exists()):
@@ -119,6 +121,18 @@ def _look(options: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
     if not options.json:
         sys.stderr.writelines(f"Note: {note}\n" for note in notes)
     return notes
+
+
+def _language(values: Mapping[str, Any], kept: Mapping[str, Any], asked: str | None) -> Mapping[str, Any]:
+    """JupyterLab speaks as it was told to; if nobody ever did, as this terminal does, and goes on so."""
+    chosen = values.get(SETTING, asked)
+    if chosen is None and SETTING not in kept and of_locale() != "en":
+        chosen = of_locale()
+    if chosen is None:
+        return values
+    if known(str(chosen)) != chosen:
+        raise UsageError(f"There is no edition in '{chosen}'.", do=f"There are: {', '.join(LANGUAGES)}.")
+    return {**values, SETTING: chosen}
 
 
 def _keep(values: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from virtlab.errors import LabError
+from virtlab.language import say
 from virtlab.notebook import view
 from virtlab.notebook.panel import paragraphs
 from virtlab.notebook.progress import Progress, is_strict
@@ -31,16 +32,19 @@ class LabMagics(Magics):
         try:
             verb, *rest = shlex.split(line) or ["help"]
             if verb not in VERBS:
-                raise LabError(f"`%lab` does not know '{verb}'.", do=f"It knows: {', '.join(sorted(VERBS))}.")
+                raise LabError(say("`%lab` does not know '{verb}'.", verb=verb),
+                               do=say("It knows: {verbs}.", verbs=", ".join(sorted(VERBS))))
             progress.show(VERBS[verb](self.session, rest, progress))
         except LabError as error:
             progress.show(view.error(error))
             if is_strict():
                 raise
         except ValueError as error:                     # an open quotation mark
-            progress.show(paragraphs("odd", f"I cannot read `%lab {line}`: {error}."))
+            said = say("I cannot read `%lab {line}`: {error}.", line=line, error=error)
+            progress.show(paragraphs("odd", said))
         except KeyboardInterrupt:
-            progress.show(paragraphs("odd", "Stopped.", ["Run the cell again: it goes on from there."]))
+            progress.show(paragraphs(
+                "odd", say("Stopped."), [say("Run the cell again: it goes on from there.")]))
 
 
 def _guide() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from virtlab.language import say
 from virtlab.notebook.panel import Panel, rich
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Progress:
         if event.kind != "task" or is_strict():
             return
         self._steps += 1
-        line = f"Step {self._steps}: {event.task}"
+        line = say("Step {number}: {task}", number=self._steps, task=event.task)
         self.show(Panel("plain", f"<progress></progress> {rich(line)} …", f"{line} …"))
 
     def show(self, panel: Panel) -> None:

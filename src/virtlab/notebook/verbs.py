@@ -10,6 +10,7 @@ from pathlib import Path
 from virtlab import catalogue, lifecycle
 from virtlab.catalogue import Lab
 from virtlab.errors import UsageError
+from virtlab.language import say
 from virtlab.notebook import view
 from virtlab.notebook.panel import Panel, paragraphs
 from virtlab.playbooks import OnEvent
@@ -26,13 +27,15 @@ class Session:
 
     def lab(self, named: str = "") -> Lab:
         """The lab that was named, or is at hand."""
-        wanted = named or self.current or self.guide.partition(".new")[0]
+        wanted = named or self.current or self.guide.partition(".")[0]
         try:
             lab = lifecycle.open_lab(wanted)
         except UsageError:
             if named or self.current or wanted in catalogue.slugs():
                 raise
-            raise UsageError("Which lab? This notebook is not the guide of one.", do=NAME_IT) from None
+            raise UsageError(
+                say("Which lab? This notebook is not the guide of one."), do=say(NAME_IT)
+            ) from None
         self.current = lab.slug
         os.environ.update(lab.environment())        # for the guide's own commands: $LAB_PORT and so on
         return lab
@@ -41,7 +44,8 @@ class Session:
 def _one(words: Sequence[str], usage: str) -> str:
     """The only word there may be."""
     if len(words) > 1:
-        raise UsageError(f"I do not understand all of '{' '.join(words)}'.", do=f"Like this: `%lab {usage}`.")
+        raise UsageError(say("I do not understand all of '{words}'.", words=" ".join(words)),
+                         do=say("Like this: `%lab {usage}`.", usage=usage))
     return words[0] if words else ""
 
 
@@ -95,21 +99,23 @@ def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     questions = session.lab().quiz
     wanted = _one(words, "quiz ID")
     if not wanted and not questions.questions:
-        raise UsageError("This lab has no questions.")
+        raise UsageError(say("This lab has no questions."))
     return view.questions([questions.find(wanted)] if wanted else questions.questions)
 
 
 def predict(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """Commit to an answer before an experiment; the reason is folded until afterwards."""
     if not words:
-        raise UsageError("Predict what?", do="`%lab predict ID` asks, `%lab predict ID b` is your answer.")
+        raise UsageError(
+            say("Predict what?"), do=say("`%lab predict ID` asks, `%lab predict ID b` is your answer.")
+        )
     answer = _one(words[1:], "predict ID b")
     return view.prediction(session.lab().quiz.find(words[0]), answer)
 
 
 def help(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """What there is."""
-    return paragraphs("plain", "What `%lab` can do", USAGE)
+    return paragraphs("plain", say("What `%lab` can do"), map(say, USAGE))
 
 
 USAGE = (

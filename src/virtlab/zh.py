@@ -1,0 +1,161 @@
+"""The fixed phrases in Chinese, by the English that `language.say` is given."""
+
+from __future__ import annotations
+
+PHRASES = {
+    # everywhere
+    "Error:": "错误：",
+    "What to do:": "怎么办：",
+    "Next:": "下一步：",
+    "lab": "实验",
+    "takes": "时长",
+    "needs": "需要",
+    "ports": "端口",
+    "yours": "你的值",
+    "names": "命名",
+    "folder": "目录",
+    "state": "状态",
+    "title": "标题",
+    "passed": "通过",
+    "since": "自",
+    "help": "求助",
+    "pass": "通过",
+    "fail": "未通过",
+    "unknown": "无法判断",
+    "works": "通过",
+    "not yet": "尚未完成",
+    "cannot tell": "无法判断",
+    "started": "已启动",
+    "finished": "已结束",
+    "begun": "进行中",
+    "done": "已完成",
+    "cannot start": "无法启动",
+    "not started": "未开始",
+    "not started yet": "尚未开始",
+    "start not completed": "启动未完成",
+    "finish not completed": "清理未完成",
+    "{minutes} min": "{minutes} 分钟",
+    "{minutes} minutes": "{minutes} 分钟",
+    "about {minutes} minutes": "约 {minutes} 分钟",
+    "cannot be used: {why}": "无法使用：{why}",
+    # lists
+    "There are no labs here.": "这里没有实验。",
+    "No lab was started yet. `lab list` shows what there is.":
+        "还没有启动过任何实验。`lab list` 列出全部实验。",
+    "{done} of {all} tasks": "已完成 {done}/{all} 个任务",
+    "{size} MiB memory": "{size} MiB 内存",
+    "{size} MiB disk": "{size} MiB 磁盘",
+    "images {names}": "镜像 {names}",
+    "Tasks": "任务",
+    "{passed} of {total}": "{passed}/{total}",
+    "hints: {count}": "提示 {count} 条",
+    "solved for you: {names}": "代做：{names}",
+    "first passed {when}": "首次通过于 {when}",
+    " and {count} more": " 等，另有 {count} 个",
+    "what it is about": "内容",
+    "how far you are": "进度",
+    "{passed} of {total} checks have passed": "{total} 项检查已通过 {passed} 项",
+    "{lab} ({minutes} minutes)": "{lab}（{minutes} 分钟）",
+    # the verbs, in a terminal
+    "{lab} was started already; nothing to change.": "{lab} 早已启动，无需改动。",
+    "{lab} was started already; {changed} things mended.": "{lab} 早已启动，修复了 {changed} 处。",
+    "{lab} is ready ({seconds:.1f} s).": "{lab} 已就绪（{seconds:.1f} 秒）。",
+    "Your folder: {folder}": "你的目录：{folder}",
+    "Ports: {ports}": "端口：{ports}",
+    "Yours alone: {values}": "你专属的值：{values}",
+    "Next: work on the tasks, then `lab grade {lab}`.": "下一步：动手做任务，然后运行 `lab grade {lab}`。",
+    "The guide in this language lies beside yours: {name}":
+        "你修改过的指南原样保留，这种语言的版本放在旁边：{name}",
+    "Hint: {hint}": "提示：{hint}",
+    "{passed} of {total} checks pass ({seconds:.2f} s).":
+        "{total} 项检查中通过 {passed} 项（{seconds:.2f} 秒）。",
+    "`lab hint {lab}` gives the next step.": "`lab hint {lab}` 给出下一步提示。",
+    "Every task of {lab} is done: there is nothing to hint at.": "{lab} 的任务已全部完成，不需要提示了。",
+    "It has no hint. `lab solve {lab} --task {task}` does it for you.":
+        "这个任务没有提示。`lab solve {lab} --task {task}` 替你完成。",
+    "`lab hint {lab} {task}` says more.": "`lab hint {lab} {task}` 给出更多提示。",
+    "That was the last one. `lab solve {lab} --task {task}` does it for you.":
+        "这是最后一条提示。`lab solve {lab} --task {task}` 替你完成。",
+    "Hint {number} of {of}: {text}": "提示 {number}/{of}：{text}",
+    "task {task}": "任务 {task}",
+    "every task": "全部任务",
+    "{lab}: {what} is done ({seconds:.1f} s).": "{lab}：{what}已完成（{seconds:.1f} 秒）。",
+    "Look at what is there now, then `lab grade {lab}`.": "先看看现在有了什么，再运行 `lab grade {lab}`。",
+    "{lab} is finished ({seconds:.1f} s). Your files stay in {folder}.":
+        "{lab} 已结束（{seconds:.1f} 秒）。你的文件保留在 {folder}。",
+    "Removed: {names}.": "已清除：{names}。",
+    "Appeared meanwhile and not the lab's, so left alone: {names}.":
+        "期间出现、但不属于本实验，因此原样保留：{names}。",
+    # the verbs, in a guide
+    "{lab} was started already, and is still ready.": "{lab} 早已启动，依然就绪。",
+    "{lab} is ready.": "{lab} 已就绪。",
+    "Ports kept for it on localhost: {ports}.": "为它预留的 localhost 端口：{ports}。",
+    "**Next:** work through the guide; `%lab grade` shows how far you are.":
+        "**下一步：**跟着指南往下做；`%lab grade` 显示做到了哪里。",
+    "{lab}: {passed} of {total} checks pass": "{lab}：{total} 项检查中通过 {passed} 项",
+    "Where to look": "看哪里",
+    "do what stands beside the question mark, then `%lab grade` again.":
+        "先按问号旁边说的做，再运行 `%lab grade`。",
+    "everything works. `%lab finish` puts the machine back as it was.":
+        "全部通过。`%lab finish` 把机器恢复原样。",
+    "task {number}, “{title}”. `%lab hint` gives one step at a time.":
+        "任务 {number}“{title}”。`%lab hint` 一步一步给提示。",
+    "Everything is solved: no hint needed.": "任务已全部完成，不需要提示。",
+    "It has no hint; `%lab grade` says what is seen.": "这个任务没有提示；`%lab grade` 会说明它看到了什么。",
+    "The next `%lab hint` says more.": "再运行一次 `%lab hint`，会给出更多提示。",
+    "That was the last one. `%lab solve {task}` does this task for you.":
+        "这是最后一条提示。`%lab solve {task}` 替你完成这个任务。",
+    "{task}: hint {number} of {of}": "{task}：提示 {number}/{of}",
+    "All tasks are done for you.": "已替你完成全部任务。",
+    "Task “{task}” is done for you.": "已替你完成任务“{task}”。",
+    "**Next:** look at what was made; `%lab grade`.": "**下一步：**看看做出了什么，再运行 `%lab grade`。",
+    "Removed with it: {names}.": "随之清除：{names}。",
+    "Not this lab's, left alone: {names}.": "不属于本实验，原样保留：{names}。",
+    "{lab} is finished, and the machine is as it was.": "{lab} 已结束，机器已恢复原样。",
+    "Your files in this folder stay.": "这个目录里你的文件都保留着。",
+    "{lab} has no values of your own.": "{lab} 没有你专属的值。",
+    "what": "是什么",
+    "in commands": "命令里写作",
+    "{what}: {value} ({spelt} in commands)": "{what}：{value}（命令里写作 {spelt}）",
+    "Choose, then open your answer.": "选一个答案，再点开它。",
+    "Choose before you go on. The next cells show whether it is so.":
+        "先选好再往下走，后面的单元格会给出答案。",
+    "There is no answer '{answer}'.": "没有“{answer}”这个选项。",
+    "Choose one of {letters}.": "请在 {letters} 中选一个。",
+    "You say {choice}": "你选的是 {choice}",
+    "Now run the experiment.": "现在动手验证。",
+    "Afterwards: was it so?": "做完再看：猜对了吗？",
+    "✔ Yes.": "✔ 对。",
+    "✘ No.": "✘ 不对。",
+    "Stopped.": "已停止。",
+    "Run the cell again: it goes on from there.": "重新运行这个单元格，会从断点继续。",
+    "Step {number}: {task}": "第 {number} 步：{task}",
+    "`%lab` does not know '{verb}'.": "`%lab` 没有“{verb}”这个用法。",
+    "It knows: {verbs}.": "可用的有：{verbs}。",
+    "I cannot read `%lab {line}`: {error}.": "看不懂 `%lab {line}`：{error}。",
+    "Name it once: `%lab start 05`. `lab list` in a terminal shows all.":
+        "先指明一次：`%lab start 05`。在终端里运行 `lab list` 可列出全部实验。",
+    "Which lab? This notebook is not the guide of one.": "是哪个实验？这个笔记本不是某个实验的指南。",
+    "I do not understand all of '{words}'.": "看不懂“{words}”。",
+    "Like this: `%lab {usage}`.": "应该这样写：`%lab {usage}`。",
+    "This lab has no questions.": "这个实验没有测验题。",
+    "Predict what?": "要预测哪一题？",
+    "`%lab predict ID` asks, `%lab predict ID b` is your answer.":
+        "`%lab predict 题号` 出题，`%lab predict 题号 b` 是你的回答。",
+    "What `%lab` can do": "`%lab` 能做什么",
+    "`%lab start`: prepare the lab (`%lab start 05` names another than this guide's)":
+        "`%lab start`：准备实验（`%lab start 05` 指定本指南以外的实验）",
+    "`%lab grade`: look at what works so far": "`%lab grade`：检查目前做到了哪里",
+    "`%lab hint`: one more step towards the solution": "`%lab hint`：再给一步提示",
+    "`%lab solve`: have it done, all of it or one task (`%lab solve TASK`)":
+        "`%lab solve`：替你完成全部任务，或者其中一个（`%lab solve 任务`）",
+    "`%lab finish`: put the machine back as it was": "`%lab finish`：把机器恢复原样",
+    "`%lab values`: what is yours alone in this lab, a word or a title":
+        "`%lab values`：这个实验里你专属的值，比如一个词或一个标题",
+    "`%lab show`: what the lab asks for; `%lab list`: the labs, and how far you are in each":
+        "`%lab show`：实验要求做什么；`%lab list`：全部实验和各自的进度",
+    "`%lab topology`: what is really there, drawn; `%lab topology all`: everything on this machine":
+        "`%lab topology`：画出实际存在的拓扑；`%lab topology all`：本机上的一切",
+    "`%lab predict ID`: a prediction before an experiment; `%lab quiz ID`: a question afterwards":
+        "`%lab predict 题号`：动手前的预测；`%lab quiz 题号`：做完后的测验题",
+}
