@@ -89,6 +89,15 @@ def status(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     return view.labs(catalogue.every(), known, Path.cwd())
 
 
+def topology(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
+    """What is really there of the lab; `all` is everything on this machine."""
+    from virtlab import topology as real
+    from virtlab.notebook import picture
+
+    named = _one(words, "topology 05")
+    return picture.panel(real.of(None if named == "all" else session.lab(named)))
+
+
 def values(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """What was drawn for this learner."""
     return view.values(session.lab(_one(words, "values")))
@@ -126,10 +135,11 @@ USAGE = (
     "`%lab finish`: put the machine back as it was",
     "`%lab values`: what is yours alone in this lab, a word or a title",
     "`%lab show`: what the lab asks for; `%lab list`: the labs, and how far you are in each",
+    "`%lab topology`: what is really there, drawn; `%lab topology all`: everything on this machine",
     "`%lab predict ID`: a prediction before an experiment; `%lab quiz ID`: a question afterwards",
 )
 VERBS: dict[str, Callable[[Session, Sequence[str], OnEvent], Panel]] = {
     verb.__name__: verb
-    for verb in (start, grade, hint, solve, finish, show, status, values, quiz, predict, help)
+    for verb in (start, grade, hint, solve, finish, show, status, topology, values, quiz, predict, help)
 }
 VERBS["list"] = status
