@@ -92,7 +92,7 @@ def learners_edition(guide: Any, language: str = "en") -> Any:
     before = ""
     for cell in guide["cells"]:
         tags = tags_of(cell)
-        if PROSE & tags and f"lang-{language}" not in tags:
+        if other_language(cell, language):
             continue
         if "solution" in tags:
             if not asked:
@@ -101,7 +101,7 @@ def learners_edition(guide: Any, language: str = "en") -> Any:
             continue
         asked, before = False, text(cell)
         cells.append(stripped(cell))
-    metadata = {key: value for key, value in guide["metadata"].items() if key in KEPT}
+    metadata = {key: value for key, value in guide.get("metadata", {}).items() if key in KEPT}
     return guide | {"cells": cells, "metadata": metadata | {"virtlab": {"language": language}}}
 
 
@@ -115,6 +115,12 @@ def language_of(guide: Any) -> str:
 
 def tags_of(cell: Any) -> set[str]:
     return set(cell.get("metadata", {}).get("tags", []))
+
+
+def other_language(cell: Any, language: str) -> bool:
+    """Prose that this edition does not have."""
+    tags = tags_of(cell)
+    return bool(PROSE & tags) and f"lang-{language}" not in tags
 
 
 def prompt(cell: Any, before: str, language: str) -> list[Any]:

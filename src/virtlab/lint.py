@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,11 +11,10 @@ from typing import Any
 
 from virtlab import catalogue, paths
 from virtlab.catalogue import Lab
-from virtlab.errors import LabError, UsageError
+from virtlab.errors import LabError
 
 TASKS = 5
 QUESTIONS = 3
-PLACES = re.compile(r"(?<![\w.~/-])/(?:home|root|tmp|work|Users)/[\w.-]+")  # somebody's own folders
 
 
 @dataclass(frozen=True)
@@ -146,73 +143,10 @@ def quiz(lab: Lab) -> Found:
 
 
 def guide(lab: Lab) -> Found:
-    """The guide is there, executed, and readable for everybody."""
-    where = paths.short(lab.notebook)
-    if not lab.notebook.exists():
-        yield where, "the guide is missing"
-        return
-    try:
-        cells = json.loads(lab.notebook.read_text())["cells"]
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{where}: not a readable notebook") from None
-    from virtlab import guides
+    """The guide is there, executed, in whole languages, and readable for everybody; it gives nothing away."""
+    from virtlab import lint_guide
 
-    level = 0
-    fresh = [str(number) for number, cell in enumerate(cells, 1) if _is_fresh(cell)]
-    if fresh:
-        do = f"`.venv/bin/python -m virtlab.guides execute {lab.slug}`"
-        yield where, f"{len(fresh)} cells were not executed ({', '.join(fresh[:5])} …): run {do}"
-    for number, cell in enumerate(cells, 1):
-        place = f"{where}, cell {number}"
-        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        yield from ((place, problem) for problem in guides.problems(cell))
-        if cell["cell_type"] == "code":
-            yield from ((place, message) for message in _code(cell))
-        elif cell["cell_type"] == "markdown" and "lang-zh" not in cell.get("metadata", {}).get("tags", []):
-            headings = [len(mark) for mark in re.findall(r"^(#{1,6}) ", _without_code(source), re.MULTILINE)]
-            for heading in headings:
-                if heading > level + 1:
-                    yield (
-                        place,
-                        f"a heading of level {heading} follows one of level {level}: none may be skipped",
-                    )
-                level = heading
-        if cell["cell_type"] == "markdown":
-            yield from ((place, message) for message in _pictures(source))
-
-
-def _is_fresh(cell: dict[str, Any]) -> bool:
-    """Code that nobody ran, so that its stored output proves nothing."""
-    return (
-        cell["cell_type"] == "code"
-        and bool("".join(cell["source"]).strip())
-        and cell.get("execution_count") is None
-    )
-
-
-def _code(cell: dict[str, Any]) -> Iterator[str]:
-    tags = cell.get("metadata", {}).get("tags", [])
-    for output in cell.get("outputs", []):
-        if output["output_type"] == "error" and not {"raises-exception", "nbval-raises-exception"} & set(
-            tags
-        ):
-            yield f"ended in an error: {output.get('ename')}: {output.get('evalue')}"
-        said = json.dumps([output.get("text"), output.get("data")])
-        for path in sorted(set(PLACES.findall(said))):
-            yield f"its output names a folder of one machine: {path}"
-
-
-def _pictures(source: str) -> Iterator[str]:
-    text = _without_code(source)
-    for name in re.findall(r"!\[\s*\]\(([^)]*)\)", text):
-        yield f"picture {name} has no text alternative: say what it shows"
-    for tag in re.findall(r"<img\b[^>]*>", text):
-        if not re.search(r"""alt=["'][^"']+["']""", tag):
-            yield "an <img> has no alt text: say what it shows"
-
-
-def _without_code(source: str) -> str:
-    return re.sub(r"^(```|~~~).*?^\1", "", source, flags=re.DOTALL | re.MULTILINE)
+    yield from lint_guide.guide(lab)
 
 
 RULES: dict[str, Callable[[Lab], Found]] = {

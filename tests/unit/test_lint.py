@@ -90,7 +90,7 @@ def test_ansible_itself_is_asked(made):
 
 CELLS = [
     ({"cell_type": "markdown", "source": "# A\n\n### B"}, "a heading of level 3 follows one of level 1"),
-    ({"cell_type": "markdown", "source": "![](images/x.svg)"}, "picture images/x.svg has no text"),
+    ({"cell_type": "markdown", "source": "![](x.svg)"}, "picture x.svg has no text"),
     ({"cell_type": "markdown", "source": '<img src="x.svg">'}, "an <img> has no alt text"),
     (
         {"cell_type": "code", "source": "1", "execution_count": None, "outputs": []},
@@ -108,6 +108,7 @@ CELLS = [
 @pytest.mark.parametrize(("cell", "expected"), CELLS)
 def test_what_a_guide_lacks_is_named(monkeypatch, made, cell, expected):
     monkeypatch.setattr(lint, "_syntax", lambda _: iter(()))
+    (made.notebook.parent / "x.svg").write_text("<svg/>")
     made.notebook.write_text(json.dumps({"cells": [{"metadata": {}} | cell]}))
     assert len(said()) == 1
     assert expected in said()[0]
@@ -126,3 +127,74 @@ def test_the_commands_exit_code(kit):
     assert done.code == 1
     assert done.json["findings"][0]["where"].startswith("labs/90-tiny/lab.yml:1")
     assert catalogue.slugs() == ["90-tiny"]
+
+
+def code(source, *tags, output=""):
+    outputs = [{"output_type": "stream", "name": "stdout", "text": output}] if output else []
+    return {"cell_type": "code", "id": f"c{abs(hash(source))}", "metadata": {"tags": list(tags)},
+            "source": source, "outputs": outputs, "execution_count": 1}  # fmt: skip
+
+
+def prose(source, *tags):
+    return {"cell_type": "markdown", "metadata": {"tags": list(tags)}, "source": source}
+
+
+def english(source):
+    return prose(source, "lang-en")
+
+
+def chinese(source):
+    return prose(source, "lang-zh")
+
+
+ANSWER = code("docker network create my-net\ndocker run -d --name shop --network my-net busybox",
+              "solution", output="a network called my-net, made just now\n")  # fmt: skip
+GUIDES = {
+    "twins": ([english("# Hello"), chinese("# 你好"), code("1"), english("More"), chinese("还有")], None),
+    "three for two": ([english("A"), english("B"), chinese("甲"), chinese("乙"), chinese("丙")], None),
+    "not translated at all": ([english("# Hello"), code("1"), english("More")], None),
+    "one is missing": ([english("A"), chinese("甲"), english("B"), code("1")],
+                       "cell 3: it has no lang-zh twin"),
+    "the last is missing": ([english("A"), chinese("甲"), english("B")], "cell 3: it has no lang-zh twin"),
+    "the first is missing": ([english("A"), prose("both"), english("B"), chinese("乙")],
+                             "cell 1: it has no lang-zh twin"),
+    "alone": ([english("A"), chinese("甲"), code("1"), chinese("乙")], "cell 4: lang-zh stands alone"),
+    "before": ([chinese("甲"), english("A"), chinese("甲")], "cell 1: lang-zh stands alone"),
+    "another heading": ([english("# A"), chinese("甲")], "cell 2: not the same headings"),
+    "another picture": ([english("![a](x.svg)"), chinese("![甲](y.svg)")], "cell 2: not the same pictures"),
+    "other code": ([english("```\na\n```"), chinese("```\nb\n```")], "cell 2: not the same code"),
+    "a picture that is nowhere": ([prose("![a](z.svg)")], "cell 1: picture z.svg is not in notebooks/"),
+    "a heading of its own": ([prose("# 1. A *b*"), prose("[up](#1.-A-b)")], None),
+    "no such heading": ([prose("# A"), prose("[up](#B)")], "cell 2: the link #B leads nowhere"),
+    "another guide": ([prose("[next](../91-my-lab/91-my-lab.ipynb)")], None),
+    "no such guide": ([prose("[next](../92-none/92-none.ipynb)")],
+                      "cell 1: the link ../92-none/92-none.ipynb"),
+    "no address": ([prose("[far](https:///x)")], "cell 1: the link https:///x leads nowhere"),
+    "code is no link": ([prose("`[a](b)`")], None),
+    "taught before": ([code(ANSWER["source"]), ANSWER], None),
+    "solved again": ([prose("A"), ANSWER, code("ls"), ANSWER], None),
+    "given away in code": ([ANSWER, code("echo; " + ANSWER["source"])],
+                           "cell 2: it gives away the solution of cell 1"),
+    "given away in prose": (
+        [prose("`docker network create my-net`, then `docker  run -d --name shop --network my-net busybox`"),
+         ANSWER],
+        "cell 1: it gives away the solution of cell 2"),
+    "half of it is no answer": ([prose("Begin with `docker network create my-net`."), ANSWER], None),
+    "given away in a picture": (
+        [ANSWER, prose("x") | {"attachments": {"a.svg": {"image/svg+xml": ANSWER["source"]}}}],
+        "cell 2: it gives away the solution of cell 1"),
+    "its output": ([ANSWER, prose("You see: a network called my-net, made just now.")],
+                   "cell 2: it shows what the solution of cell 1 printed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_guide_is_whole_in_each_language_and_gives_nothing_away(monkeypatch, made, name):
+    cells, expected = GUIDES[name]
+    monkeypatch.setattr(lint, "_syntax", lambda _: iter(()))
+    for picture in ("x.svg", "y.svg"):
+        (made.notebook.parent / picture).write_text("<svg/>")
+    made.notebook.write_text(json.dumps({"cells": cells, "metadata": {}}))
+    found = [one for one in said() if "heading of level" not in one]
+    assert len(found) == bool(expected), found
+    assert not expected or expected in found[0]
