@@ -180,7 +180,7 @@ def _leaks(book: Any, language: str, shown: list[tuple[int, Cell]]) -> Complaint
             continue
         before = {line for n, one in open_cells if n < number for line in _lines(_all(one))}
         secret = [line for line in _lines(guides.text(cell)) if line not in before]
-        printed = [line for output in cell.get("outputs", []) for line in _lines(_printed(output))]
+        printed = _lines("".join(map(_printed, cell.get("outputs", []))))  # a line may come in two pieces
         for other, one in open_cells:
             there = _flat(_all(one))
             if secret and 2 * sum(line in there for line in secret) > len(secret):
