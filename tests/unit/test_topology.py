@@ -1,6 +1,7 @@
 """The topology: what is really there, in words and as a drawing, and what could not be seen."""
 
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,8 +18,10 @@ from virtlab.topology.graph import facts
 arrange = draw.arrange
 SANITIZE = paths.ROOT / "tests/notebooks/sanitize.cfg"
 SVG = "{http://www.w3.org/2000/svg}"
-MACHINE = Node(
-    "machine", "machine", "this machine", "host", facts=facts(interface="eth0", address="192.0.2.9")
+MACHINE = Node("machine", "machine", "machine", "host", facts=facts(interface="eth0", address="192.0.2.9"))
+
+drawn = pytest.mark.skipif(
+    shutil.which("dot") is None, reason="Graphviz is not installed: `./lab up` does it"
 )
 
 
@@ -133,6 +136,7 @@ Volumes and disks
     )
 
 
+@drawn
 def test_everything_is_drawn_and_said_without_colour(shop):
     drawing = shop.svg()
     shown = texts(drawing)
@@ -159,6 +163,7 @@ def test_everything_is_drawn_and_said_without_colour(shop):
     assert "other" in classes(drawing, "base.qcow2")[0]  # not what the picture is about
 
 
+@drawn
 def test_a_screen_reader_has_a_name_and_all_of_the_text(shop):
     root = ET.fromstring(shop.svg())  # noqa: S314
     assert root.get("role") == "img"
@@ -170,6 +175,7 @@ def test_a_screen_reader_has_a_name_and_all_of_the_text(shop):
     assert f"{title.text}\n{described.text}" == shop.text()
 
 
+@drawn
 @pytest.mark.parametrize("number", [1, 40])
 def test_no_two_boxes_overlap_and_nothing_is_cut_off(monkeypatch, number):
     seen = []
@@ -185,6 +191,7 @@ def test_no_two_boxes_overlap_and_nothing_is_cut_off(monkeypatch, number):
     assert {f"box-{each}" for each in range(number)} <= set(texts(drawing))
 
 
+@drawn
 def test_lines_end_at_their_boxes_each_in_a_socket_of_its_own(monkeypatch):
     seen = []
     monkeypatch.setattr(
@@ -201,6 +208,7 @@ def test_lines_end_at_their_boxes_each_in_a_socket_of_its_own(monkeypatch):
     assert len(set(ends)) == len(ends)
 
 
+@drawn
 def test_names_are_escaped_and_long_ones_shortened():
     drawing = graph([container("<b>&" + "x" * 60)]).svg()
     assert [said for said in texts(drawing) if said.startswith("<b>&") and said.endswith("…")]
@@ -213,6 +221,7 @@ def test_nothing_is_there_yet():
     assert texts(empty.svg()) == ["Nothing is there yet."]
 
 
+@drawn
 def test_in_chinese(shop, monkeypatch):
     monkeypatch.setenv("VIRTLAB_LANG", "zh")
     assert "内部网络：不通外网" in shop.text()
@@ -232,6 +241,7 @@ def test_without_graphviz_there_are_still_the_words(shop, monkeypatch):
     assert "front" in panel.text
 
 
+@drawn
 def test_the_notebooks_panel_has_the_drawing_and_the_words(shop):
     panel = picture.panel(
         graph(shop.nodes, shop.edges, [Unseen("I cannot reach libvirt.", "Run `lab doctor`.")])
@@ -249,9 +259,7 @@ def test_a_guides_stored_output_is_the_same_on_another_machine():
 
     def seen(address, bits, cable, device, used):
         disk = Node("disk d", "disk", "d", "90-x", facts=facts(size=4096, used=used))
-        way = Node(
-            "machine", "machine", "this machine", "host", facts=facts(interface=device, address=address)
-        )
+        way = Node("machine", "machine", "machine", "host", facts=facts(interface=device, address=address))
         nodes = [way, network("net", subnet=f"{address}/{bits}", bridge=f"br-{cable * 2}"[:15]), disk]
         edges = [attached("net", "container web", address=address, interface="eth0", link=f"veth{cable}")]
         edges += [Edge("host", "machine", "container radio")]

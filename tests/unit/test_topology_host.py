@@ -101,17 +101,20 @@ def test_the_kernel_has_the_last_word(stage):
     """A cable pulled, and one plugged in, behind Docker's back; the ends of each cable are the real ones."""
     net = stage.network("net")
     web, alone = stage.run("web", network=net.name), stage.run("alone", network_mode="none")
+    pulled = stage.run("pulled", network=net.name)
     bridge, cable = f"br-{net.id[:12]}", "unittopo0"
     seen = stage.look()
     plug = next(edge for edge in seen.edges if edge.b == "container unittopo-web")["link"]
     assert plug in [each.name for each in kernel.Kernel().ports(bridge)]
     assert "no network: only lo" in lines(seen, "alone")[0]
-    web.reload()
-    alone.reload()
+    loose = next(edge for edge in seen.edges if edge.b == "container unittopo-pulled")["link"]
+    for one in (web, alone, pulled):
+        one.reload()
     pids = [one.attrs["State"]["Pid"] for one in (web, alone)]
     address = web.attrs["NetworkSettings"]["Networks"][net.name]["IPAddress"]
     for command in (
         f"nsenter -t {pids[0]} -n ip address flush dev eth0",
+        f"ip link set {loose} nomaster",
         f"ip link add {cable} type veth peer name eth7 netns {pids[1]}",
         f"ip link set {cable} master {bridge} up",
         f"nsenter -t {pids[1]} -n ip link set eth7 up",
@@ -119,7 +122,9 @@ def test_the_kernel_has_the_last_word(stage):
     ):
         subprocess.run(command.split(), check=True)
     seen = stage.look()
-    assert f"unittopo-web {address} (unplugged)" in lines(seen, "web")[0]
+    assert lines(seen, "web") == [f"unittopo-web {address} (unplugged) (container · busybox; eth0 ⇄ {plug})"]
+    assert len(lines(seen, "pulled")) == 1
+    assert "(unplugged)" in lines(seen, "pulled")[0]
     assert lines(seen, "alone") == [
         f"unittopo-alone {address} (by hand) (container · busybox; eth7 ⇄ {cable})"
     ]
@@ -185,3 +190,34 @@ def test_everything_on_this_machine():
     assert names == {one.name for one in Seat().docker.containers.list(all=True)}
     assert {"bridge", "virtlab"} <= {node.name for node in seen.of_kind("network")}
     assert not seen.unseen
+
+
+def test_where_the_kernel_cannot_be_asked_docker_is(stage, monkeypatch):
+    """As with a daemon on another machine."""
+    net = stage.network("net")
+    web = stage.run("web", network=net.name)
+    monkeypatch.setattr("virtlab.topology.docker.namespace", lambda process, container: None)
+    seen = stage.look()
+    web.reload()
+    address = web.attrs["NetworkSettings"]["Networks"][net.name]["IPAddress"]
+    assert lines(seen, "web") == [f"{PREFIX}-web {address} (container · busybox)"]
+    assert "cannot be seen from here" in seen.text()
+
+
+def test_a_bridge_made_by_hand_and_what_is_plugged_into_it(stage):
+    bridge, cable = f"{PREFIX}-br", "unittopo1"
+    for command in (
+        f"ip link add {bridge} type bridge",
+        f"ip link add {cable} type veth peer name unittopo2",
+        f"ip link set {cable} master {bridge}",
+    ):
+        subprocess.run(command.split(), check=True)
+    try:
+        seen = stage.look()
+        assert seen.node(f"network {bridge}")["byhand"]
+        assert lines(seen, "br") == [f"{bridge} (network · made by hand; {bridge}; down)"]
+        assert f"{cable} (plugged in by hand; down)" in seen.text()
+    finally:
+        for device in (bridge, cable):
+            subprocess.run(["ip", "link", "delete", device], check=False)
+    assert f"network {bridge}" not in [node.id for node in stage.look().nodes]

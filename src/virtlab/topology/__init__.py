@@ -19,7 +19,8 @@ __all__ = ["Edge", "Node", "Topology", "Unseen", "of"]
 def of(lab: Lab | None, seat: Seat | None = None) -> Topology:
     """A lab's topology, with what it touches; without a lab, everything on this machine.
 
-    Who asks again and again keeps a seat: opening one is most of what a look costs.
+    Who asks again and again keeps a seat, because opening one is most of what a look costs, and takes
+    a new one after something was unseen: a seat does not knock twice.
     """
     from virtlab.seat import Seat
     from virtlab.topology import read

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from virtlab.sweep import DOCKERS_OWN
-from virtlab.topology.graph import Node, facts
-from virtlab.topology.kernel import Namespace, namespace
+from virtlab.topology.graph import Node, Unseen, facts
+from virtlab.topology.kernel import Device, Namespace, namespace
 from virtlab.topology.words import either
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BRIDGE = "com.docker.network.bridge.name"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+UNPLUGGED = Device("", 0, 0, "", is_bridge=False, is_up=False)
 Listed = dict[str, Any]
 
 
@@ -69,17 +70,22 @@ def _namespaces(graph: Graph, containers: list[Listed]) -> dict[str, Namespace]:
     """Where the running ones really are. Docker tells the process, and the kernel tells the rest."""
     from docker.errors import NotFound
 
-    def ask(one: Listed) -> Namespace | None:
+    def process(id: str) -> int:
         try:
-            process = graph.seat.docker.api.inspect_container(one["Id"])["State"]["Pid"]
+            return int(graph.seat.docker.api.inspect_container(id)["State"]["Pid"])
         except NotFound:
-            return None  # gone while we looked
-        return namespace(process, one["Id"]) if process else None
+            return 0  # gone while we looked
 
-    running = [one for one in containers if one["State"] in ("running", "paused")]
+    running = [one["Id"] for one in containers if one["State"] in ("running", "paused")]
     with ThreadPoolExecutor(8) as pool:
-        found = zip(running, pool.map(ask, running), strict=True)
-        return {one["Id"]: where for one, where in found if where}
+        processes = dict(zip(running, pool.map(process, running), strict=True))
+    found = {id: where for id, number in processes.items() if number and (where := namespace(number, id))}
+    if any(processes.values()) and not found:
+        graph.unseen["kernel"] = Unseen(either(
+            "The containers' processes cannot be seen from here: of their networks this is Docker's record.",
+            "从这里看不到容器的进程：关于容器网络的内容来自 Docker 的记录。",
+        ))  # fmt: skip
+    return found
 
 
 def _pods(graph: Graph, containers: list[Listed], where: dict[str, Namespace]) -> dict[str, str]:
@@ -195,25 +201,29 @@ def _attachments(
         graph.join("host", graph.machine(), me)
         return
     left = {interface.name: interface for interface in where.interfaces} if where else {}
+    plugs = {each.name: graph.kernel.plug(each) or UNPLUGGED for each in left.values()}
     by_name = {network["Name"]: network for network in networks.values()}
     for called, net in _networks(one).items():
         known = networks.get(net.get("NetworkID")) or by_name.get(called)  # no id before its first start
         if known is None:
             continue
-        address = net.get("IPAddress") or ""
-        interface = next((each for each in left.values() if address and address in each.addresses), None)
-        plug = graph.kernel.plug(left.pop(interface.name)) if interface else None
+        address, bridge = net.get("IPAddress") or "", _bridge(known)
+        by_address = [each for each in left.values() if address and address in each.addresses]
+        by_cable = [each for each in left.values() if bridge and plugs[each.name].master == bridge]
+        interface = next(iter(by_address or by_cable), None)
+        plug = plugs[left.pop(interface.name).name] if interface else UNPLUGGED
+        is_whole = by_address and (not bridge or (plug.master == bridge and plug.is_up))
         graph.join(
             "attached", _network(graph, known), me, address=address,
-            interface=interface.name if interface else "", link=plug.name if plug else "",
-            planned=one["State"] not in ("running", "paused"), lost=bool(where and address and not interface),
+            interface=interface.name if interface else "", link=plug.name,
+            planned=one["State"] not in ("running", "paused"), lost=bool(where and address and not is_whole),
         )  # fmt: skip
     if pod and not _networks(one):
         return  # its pod's owner has told already
-    bridges = {_bridge(each): each for each in networks.values()}
+    bridges = {bridge: each for each in networks.values() if (bridge := _bridge(each))}
     for interface in left.values():
-        plug = graph.kernel.plug(interface)
-        if plug and plug.master in bridges:
+        plug = plugs[interface.name]
+        if plug.master in bridges:
             graph.join(
                 "attached",
                 _network(graph, bridges[plug.master]),

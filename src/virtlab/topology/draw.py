@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
+from virtlab.language import current
 from virtlab.render import width
 from virtlab.topology import shapes, words
 from virtlab.topology.graph import Edge, Node, Topology
@@ -167,7 +168,7 @@ def _page(topology: Topology, drawn: dict[str, Drawn], layout: Layout) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="vt" viewBox="0 0 {wide:.0f} {tall:.0f}" {size} '
         f'style="max-width:100%;min-width:{wide * 0.7:.0f}px;height:auto" '
-        f'role="img" aria-labelledby="vt-t-{mark}" aria-describedby="vt-d-{mark}">\n'
+        f'lang="{current()}" role="img" aria-labelledby="vt-t-{mark}" aria-describedby="vt-d-{mark}">\n'
         f'<title id="vt-t-{mark}">{escape(title)}</title>\n'
         f'<desc id="vt-d-{mark}">{escape(rest)}</desc>\n'
         f"<style>{shapes.STYLE}</style>\n"
@@ -183,7 +184,7 @@ def _line(topology: Topology, edge: Edge, path: Sequence[Point], mark: str) -> s
     curves = " ".join(f"{x:.1f} {y:.1f}" for x, y in rest)
     hollow = " hollow" if edge["planned"] or edge["lost"] else ""
     arrow = f' marker-end="url(#vt-a-{mark})"' if edge.kind == "leads" else ""
-    ends = f"{topology.node(edge.a).name} – {topology.node(edge.b).name}"
+    ends = f"{words.name(topology.node(edge.a))} – {words.name(topology.node(edge.b))}"
     said = {
         "attached": f"{words.attachment(topology, edge)} {words.cable(edge)}",
         "leads": either(f"to port {edge['port']}", f"通向 {edge['port']} 端口"),

@@ -47,7 +47,7 @@ class Graph:
     def machine(self) -> str:
         way = self.kernel.way_out
         known = facts(interface=way.name, address=", ".join(way.addresses)) if way else ()
-        self.add(Node(MACHINE, "machine", either("this machine", "本机"), STANDING, facts=known))
+        self.add(Node(MACHINE, "machine", "machine", STANDING, facts=known))
         return MACHINE
 
 
@@ -118,25 +118,23 @@ def _owners(graph: Graph, found: list[Thing]) -> None:
 
 
 def _links(graph: Graph) -> None:
-    """What the kernel has and nobody has told of: bridges made by hand, and what is plugged into a bridge."""
+    """What the kernel has and nobody has told of: bridges made by hand, and what is plugged into a bridge.
+
+    Where somebody could not be asked, nobody can tell what is by hand.
+    """
+    if graph.unseen:
+        return
     lab, kernel = graph.lab, graph.kernel
     known = {node["bridge"]: node for node in graph.nodes.values() if node["bridge"]}
     told = {edge["link"] for edge in graph.edges}
-    for device in list(kernel.devices.values()):
+    for device in kernel.devices.values():
         is_mine = lab is None or device.name.startswith(lab.name(""))
-        if device.is_bridge and device.name not in known and is_mine and not graph.unseen:
-            owner = lab.slug if lab else ""
-            node = Node(
-                f"network {device.name}",
-                "network",
-                device.name,
-                owner,
-                facts=facts(
-                    driver=either("made by hand", "手工创建"), bridge=device.name, down=not device.is_up
-                ),
+        if device.is_bridge and device.name not in known and is_mine:
+            more = facts(byhand=True, bridge=device.name, down=not device.is_up)
+            known[device.name] = Node(
+                f"network {device.name}", "network", device.name, lab.slug if lab else "", facts=more
             )
-            graph.add(node)
-            known[device.name] = node
+            graph.add(known[device.name])
     for bridge, node in known.items():
         if lab is None or node.owner == lab.slug:
             for port in kernel.ports(bridge):

@@ -6,24 +6,28 @@ from virtlab.topology.graph import Node
 from virtlab.topology.layout import Place
 
 # JupyterLab's own colours where there are any, so that a dark theme stays dark; else as is preferred.
+# The plain colour before each variable is for viewers that know no variables.
 STYLE = """
 .vt{--vt-ink:#1c1f23;--vt-dim:#555b63;--vt-paper:#fff;--vt-fill:#f6f7f9;--vt-net:#0b61a4;--vt-door:#a8480a}
 @media (prefers-color-scheme:dark){.vt{--vt-ink:#e9ebee;--vt-dim:#b3b9c2;--vt-paper:#16181b;
 --vt-fill:#22262b;--vt-net:#6db8f2;--vt-door:#f2a264}}
 [data-jp-theme-light=true] .vt{--vt-net:#0b61a4;--vt-door:#a8480a}
 [data-jp-theme-light=false] .vt{--vt-net:#6db8f2;--vt-door:#f2a264}
-.vt text{fill:var(--jp-content-font-color0,var(--vt-ink));
-font:13px var(--jp-ui-font-family,system-ui,sans-serif)}
+.vt text{font:13px sans-serif;font-family:var(--jp-ui-font-family,system-ui,sans-serif);
+fill:#1c1f23;fill:var(--jp-content-font-color0,var(--vt-ink))}
 .vt .name{font-size:15px;font-weight:600}
-.vt .dim{fill:var(--jp-content-font-color1,var(--vt-dim))}.vt .odd{font-style:italic}
-.vt .paper{fill:var(--jp-layout-color0,var(--vt-paper))}
-.vt .box{fill:var(--jp-layout-color1,var(--vt-fill));stroke:var(--jp-content-font-color0,var(--vt-ink));
-stroke-width:1.5}
-.vt .net{stroke:var(--vt-net)}.vt .door{stroke:var(--vt-door)}.vt .fillnet{fill:var(--vt-net)}
-.vt .filldoor{fill:var(--vt-door)}.vt .other{stroke-width:1}.vt .frame{fill:none;stroke-width:2}
-.vt .line{fill:none;stroke:var(--jp-content-font-color0,var(--vt-ink));stroke-width:1.5}
-.vt .attached,.vt .out{stroke:var(--vt-net);stroke-width:2.5}.vt .host{stroke:var(--vt-net);stroke-width:5}
-.vt .leads{stroke:var(--vt-door);stroke-width:2.5}.vt .hollow{stroke-dasharray:6 4}
+.vt .odd{font-style:italic}.vt:lang(zh) .odd{font-style:normal;font-weight:600}
+.vt .dim{fill:#555b63;fill:var(--jp-content-font-color1,var(--vt-dim))}
+.vt .paper{fill:#fff;fill:var(--jp-layout-color0,var(--vt-paper))}
+.vt .box{fill:#f6f7f9;fill:var(--jp-layout-color1,var(--vt-fill));stroke-width:1.5;
+stroke:#1c1f23;stroke:var(--jp-content-font-color0,var(--vt-ink))}
+.vt .net{stroke:#0b61a4;stroke:var(--vt-net)}.vt .door{stroke:#a8480a;stroke:var(--vt-door)}
+.vt .fillnet{fill:#0b61a4;fill:var(--vt-net)}.vt .filldoor{fill:#a8480a;fill:var(--vt-door)}
+.vt .other{stroke-width:1}.vt .frame{fill:none;stroke-width:2}
+.vt .line{fill:none;stroke:#1c1f23;stroke:var(--jp-content-font-color0,var(--vt-ink));stroke-width:1.5}
+.vt .attached,.vt .out,.vt .host{stroke:#0b61a4;stroke:var(--vt-net);stroke-width:2.5}
+.vt .host{stroke-width:5}
+.vt .leads{stroke:#a8480a;stroke:var(--vt-door);stroke-width:2.5}.vt .hollow{stroke-dasharray:6 4}
 """
 
 

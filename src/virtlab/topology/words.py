@@ -28,7 +28,7 @@ def kind(node: Node) -> str:
         "disk": either("disk", "磁盘"),
     }
     more = {
-        "network": node["driver"],
+        "network": either("made by hand", "手工创建") if node["byhand"] else node["driver"],
         "container": node["image"],
         "guest": either("emulated", "软件模拟") if node["type"] == "qemu" else node["type"].upper(),
         "disk": node["format"],
@@ -69,7 +69,7 @@ def state(node: Node) -> str:
 
 def name(node: Node) -> str:
     if node.kind == "machine":
-        return node.name[:1].upper() + node.name[1:]
+        return either("This machine", "本机")
     if node.kind == "door":
         return node.name.replace("*", either("every address", "所有地址"))
     return node.name
