@@ -29,6 +29,7 @@ COMMANDS = {
     "finish": ("virtlab.commands.finish", "put the machine back as it was"),
     "reset": ("virtlab.commands.reset", "finish a lab and start it afresh"),
     "status": ("virtlab.commands.status", "how far you are"),
+    "report": ("virtlab.commands.report", "your record, as text, as a web page or as JSON"),
     "topology": ("virtlab.commands.topology", "what is really there, as text or as a drawing"),
     "new": ("virtlab.commands.new", "for authors: a new lab that works"),
     "lint": ("virtlab.commands.lint", "for authors: is a lab complete and well written?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import unicodedata
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
     from virtlab.prove import Proof
     from virtlab.scaffold import Made
+    from virtlab.summary import Summary
 
 COLOURS = {"good": "32", "bad": "31", "odd": "33", "quiet": "2", "strong": "1"}
 MARKS = {"pass": ("✔", "good"), "fail": ("✘", "bad"), "unknown": ("?", "odd")}
@@ -165,7 +167,7 @@ def grade(done: Grade, style: Style) -> str:
     lines += ["", style.paint(summary, "good" if done.passed == done.total else "strong"), *done.notes]
     if done.passed < done.total:
         lines.append(f"`lab hint {done.lab.number}` gives the next step.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_ending(done.summary, style)])
 
 
 def hint(done: Hint, style: Style) -> str:
@@ -186,10 +188,24 @@ def hint(done: Hint, style: Style) -> str:
 
 def solved(done: Solved, style: Style) -> str:
     what = f"task {done.task.id}" if done.task else "every task"
-    return (
-        f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.seconds:.1f} s).\n"
-        f"Look at what is there now, then `lab grade {done.lab.number}`."
-    )
+    from virtlab import telling
+
+    said = f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.seconds:.1f} s)."
+    then = f"Look at what is there now, then `lab grade {done.lab.number}`."
+    return "\n".join([said, *(_bold(line, style) for line in telling.solved(done)), then])
+
+
+def _ending(summary: Summary | None, style: Style) -> list[str]:
+    if summary is None:
+        return []
+    from virtlab import telling
+
+    title, lines = telling.summary(summary)
+    return ["", style.paint(title, "good"), *(_bold(line, style) for line in lines)]
+
+
+def _bold(line: str, style: Style) -> str:
+    return re.sub(r"\*\*([^*]+)\*\*", lambda found: style.paint(found[1], "strong"), line)
 
 
 def finished(done: Finished, style: Style) -> str:
@@ -201,7 +217,7 @@ def finished(done: Finished, style: Style) -> str:
         lines.append(f"Removed: {_some(done.removed)}.")
     if done.left:
         lines.append(f"Appeared meanwhile and not the lab's, so left alone: {_some(done.left)}.")
-    return "\n".join([*lines, *done.notes])
+    return "\n".join([*lines, *done.notes, *_ending(done.summary, style)])
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -84,11 +84,3 @@ def _following(lab: Lab) -> Lab | None:
         except LabError:
             continue  # a broken one is nothing to go to
     return None
-
-
-def duration(seconds: int) -> str:
-    minutes = seconds // 60
-    if minutes < 1:
-        return "less than a minute"
-    hours, rest = divmod(minutes, 60)
-    return " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])

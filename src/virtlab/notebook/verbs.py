@@ -11,7 +11,7 @@ from virtlab import catalogue, lifecycle
 from virtlab.catalogue import Lab
 from virtlab.errors import UsageError
 from virtlab.language import say
-from virtlab.notebook import view
+from virtlab.notebook import ask, ending, view
 from virtlab.notebook.panel import Panel, paragraphs
 from virtlab.playbooks import OnEvent
 
@@ -59,7 +59,8 @@ def start(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 
 def grade(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """Look at every outcome."""
-    return view.grade(lifecycle.grade(session.lab(_one(words, "grade")).slug))
+    done = lifecycle.grade(session.lab(_one(words, "grade")).slug)
+    return ending.with_summary(view.grade(done), done.summary)
 
 
 def hint(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
@@ -68,14 +69,16 @@ def hint(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 
 
 def solve(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
-    """Have it done."""
-    task = _one(words, "solve TASK") or None
-    return view.solved(lifecycle.solve(session.lab().slug, task=task, on_event=on_event))
+    """Have it done, and say what was done."""
+    task = _one([word for word in words if word != "--task"], "solve TASK") or None
+    done = lifecycle.solve(session.lab().slug, task=task, on_event=on_event)
+    return ending.explained(view.solved(done), done)
 
 
 def finish(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """Put the machine back as it was."""
-    return view.finished(lifecycle.finish(session.lab(_one(words, "finish")).slug, on_event=on_event))
+    done = lifecycle.finish(session.lab(_one(words, "finish")).slug, on_event=on_event)
+    return ending.with_summary(view.finished(done), done.summary)
 
 
 def show(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
@@ -105,21 +108,18 @@ def values(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
 
 def quiz(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
     """A question, or all of them."""
-    questions = session.lab().quiz
-    wanted = _one(words, "quiz ID")
-    if not wanted and not questions.questions:
-        raise UsageError(say("This lab has no questions."))
-    return view.questions([questions.find(wanted)] if wanted else questions.questions)
+    answer = _one(words[1:], "quiz ID b")
+    return ask.quiz(session.lab(), words[0] if words else "", answer)
 
 
 def predict(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
-    """Commit to an answer before an experiment; the reason is folded until afterwards."""
+    """Commit to an answer before an experiment; afterwards, see it and what was so."""
     if not words:
         raise UsageError(
             say("Predict what?"), do=say("`%lab predict ID` asks, `%lab predict ID b` is your answer.")
         )
     answer = _one(words[1:], "predict ID b")
-    return view.prediction(session.lab().quiz.find(words[0]), answer)
+    return ask.predict(session.lab(), words[0], answer)
 
 
 def help(session: Session, words: Sequence[str], on_event: OnEvent) -> Panel:
