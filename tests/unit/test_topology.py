@@ -112,7 +112,7 @@ A lab: what is there now
 There are 2 networks, 6 containers, 1 virtual machine, 1 volume, 2 disks, 1 published port.
 
 Doors of this machine
-  127.0.0.1:8105 leads to web, port 80 (only from this machine)
+  127.0.0.1:8105 leads to web, port 80 (localhost only)
 
 front (network · bridge; 172.20.0.0/16; br-0123456789ab; out by NAT)
   web 172.20.0.2 (container · nginx; eth0 ⇄ veth01)
@@ -150,8 +150,8 @@ def test_everything_is_drawn_and_said_without_colour(shop):
         "no network: only lo",
         "one network namespace (a pod)",
         "127.0.0.1:8105",
-        "only from this machine",
-        "host: the machine's own network",
+        "localhost only",
+        "host: this machine's network",
         "out by NAT",
         "front (once it runs)",
         "/var/lib/mysql",
@@ -251,7 +251,7 @@ def test_the_notebooks_panel_has_the_drawing_and_the_words(shop):
         "<p>", ""
     )
     assert "What I could not see" in repr(panel)
-    assert "only from this machine" in repr(panel)
+    assert "localhost only" in repr(panel)
 
 
 def test_a_guides_stored_output_is_the_same_on_another_machine():

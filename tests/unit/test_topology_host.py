@@ -78,7 +78,7 @@ def test_attached_to_a_second_network_the_picture_changes(stage):
     web = stage.run("web", network=front.name, ports={"80/tcp": ("127.0.0.1", 8197)})
     first = stage.look()
     assert len(lines(first, "web")) == 1
-    assert "127.0.0.1:8197 leads to unittopo-web, port 80 (only from this machine)" in first.text()
+    assert "127.0.0.1:8197 leads to unittopo-web, port 80 (localhost only)" in first.text()
     back.connect(web)
     second = stage.look()
     assert second != first

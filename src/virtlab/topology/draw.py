@@ -6,7 +6,7 @@ Two accents: one for networks and their cables, one for doors. Both only repeat 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
@@ -19,24 +19,9 @@ from virtlab.topology.text import text
 from virtlab.topology.words import either
 
 # From left to right: in through a door, to a container, on to its networks, and out.
-COLUMNS = {
-    "volume": 0,
-    "disk": 0,
-    "door": 0,
-    "container": 1,
-    "guest": 1,
-    "link": 1,
-    "pod": 1,
-    "network": 2,
-    "machine": 3,
-}
-LEADING, SMALL, PAD, MARGIN, GAP = (
-    21.0,
-    18.0,
-    12.0,
-    18.0,
-    18.0,
-)  # a name, another line, inside a box, around all
+COLUMNS = {"volume": 0, "disk": 0, "door": 0, "network": 2, "machine": 3}  # and 1 for what runs
+LEADING, SMALL = 21.0, 18.0  # the heights of a name and of another line
+PAD, GAP, MARGIN = 12.0, 18.0, 12.0  # inside a box, between boxes, around all
 REPEAT = 420  # a long bar says its name again
 LONGEST = 40  # columns of a line; the whole is in the box's title
 CABLES = 12  # up to so many containers and guests, the ends of their cables are written down
@@ -58,35 +43,28 @@ def svg(topology: Topology) -> str:
         return _page(topology, {}, Layout(LONGEST * 8, 2 * LEADING, {}, []))
     drawn = {node.id: _measure(topology, node) for node in topology.nodes}
     drawn = _bars(topology, _even(drawn))
-    depths = dict(_depths(topology))
+    columns = _columns(topology)
     boxes = [
-        Box(
-            one.node.id,
-            COLUMNS[one.node.kind] - depths.get(one.node.id, 0),
-            one.width,
-            one.height,
-            one.node.inside,
-        )
+        Box(one.node.id, columns[one.node.id], one.width, one.height, one.node.inside)
         for one in drawn.values()
         if one.node.kind != "pod"
     ]
     groups = {one.node.id: (one.width, one.height) for one in drawn.values() if one.node.kind == "pod"}
-    columns = {id: COLUMNS[one.node.kind] - depths.get(id, 0) for id, one in drawn.items()}
     ends = [sorted((edge.a, edge.b), key=lambda id: columns[id]) for edge in topology.edges]
     return _page(topology, drawn, arrange(boxes, groups, [Line(left, right) for left, right in ends]))
 
 
-def _depths(topology: Topology) -> Iterable[tuple[str, int]]:
+def _columns(topology: Topology) -> dict[str, int]:
     """A disk that others build upon stands to their left."""
-    for node in topology.of_kind("disk"):
-        depth, here = 0, node
-        while above := topology.to(here, "builds"):
-            depth, here = depth + 1, topology.node(above[0].a)
-        yield node.id, depth
+
+    def depth(node: Node) -> int:
+        return max((depth(topology.node(edge.a)) + 1 for edge in topology.to(node, "builds")), default=0)
+
+    return {node.id: COLUMNS.get(node.kind, 1) - depth(node) for node in topology.nodes}
 
 
 def _measure(topology: Topology, node: Node) -> Drawn:
-    lines = [("dim", words.kind(node))]
+    lines = [("dim", words.kind(node))] if node.kind != "machine" else []  # its name says it
     cables = len(topology.of_kind("container", "guest")) <= CABLES
     if node.kind in ("container", "guest", "pod"):
         for edge in topology.to(node, "attached"):
@@ -109,18 +87,18 @@ def _measure(topology: Topology, node: Node) -> Drawn:
     wide += {"door": 26, "network": 14, "guest": 8}.get(node.kind, 0)
     tall = LEADING + SMALL * len(short) + 2 * PAD - 4
     tall += {"volume": 14, "disk": 14, "pod": -16}.get(node.kind, 0)
-    return Drawn(node, name, tuple(short), max(wide, 130), tall)
+    return Drawn(node, name, tuple(short), max(wide, 120), tall)
 
 
 def _even(drawn: dict[str, Drawn]) -> dict[str, Drawn]:
-    """One width a kind: columns look like columns."""
+    """One width a column: columns look like columns. A pod is as wide as what is in it, or wider."""
     widest: dict[int, float] = {}
     for one in drawn.values():
         if one.node.kind != "pod":
-            column = COLUMNS[one.node.kind]
+            column = COLUMNS.get(one.node.kind, 1)
             widest[column] = max(widest.get(column, 0), one.width)
     return {
-        id: one if one.node.kind == "pod" else replace(one, width=widest[COLUMNS[one.node.kind]])
+        id: one if one.node.kind == "pod" else replace(one, width=widest[COLUMNS.get(one.node.kind, 1)])
         for id, one in drawn.items()
     }
 

@@ -83,7 +83,7 @@ def _source(boxes: Sequence[Box], groups: Mapping[str, Point], lines: Sequence[L
     names = {box.id: f"n{number}" for number, box in enumerate(boxes)}
     columns = {column: f"c{place}" for place, column in enumerate(sorted({box.column for box in boxes}))}
     said = [
-        "digraph { graph [rankdir=LR newrank=true compound=true nodesep=0.25 ranksep=0.9]",
+        "digraph { graph [rankdir=LR newrank=true compound=true nodesep=0.25 ranksep=0.6]",
         'node [shape=box fixedsize=true label=""] edge [dir=none]',
         *(f"{column} [width=0.01 height=0.01]" for column in columns.values()),
         f"{' -> '.join(columns.values())} [style=invis]",

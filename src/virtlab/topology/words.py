@@ -61,7 +61,7 @@ def state(node: Node) -> str:
     if node["unused"]:
         said.append(either("used by nobody", "无人使用"))
     if node["local"]:
-        said.append(either("only from this machine", "仅限本机访问"))
+        said.append(either("localhost only", "仅限本机访问"))
     elif node["address"] == "*":
         said.append(either("from anywhere", "任何地址都可访问"))
     return ", ".join(said)
@@ -107,7 +107,7 @@ def details(topology: Topology, node: Node) -> list[str]:
     if node.kind in ("container", "guest", "pod"):
         said += [attachment(topology, edge) for edge in topology.to(node, "attached")]
         said += [
-            either("host: the machine's own network", "host：直接使用本机网络")
+            either("host: this machine's network", "host：直接使用本机网络")
             for _ in topology.to(node, "host")
         ]
     return [line for line in said if line]
