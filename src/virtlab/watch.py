@@ -49,9 +49,9 @@ class Watch:
     def changes(self) -> Iterator[Grade]:
         """The first look, and every one that found something new, until the lab is not started any more."""
         begun = state.read(self.lab.slug)
+        self._listen()  # before the first look: what happens meanwhile must not be missed
         seen = self._look()  # that it was never started is an error of who asked
         yield seen
-        self._listen()
         while True:
             self._wait()
             now = state.read(self.lab.slug)
