@@ -23,6 +23,7 @@ COMMANDS = {
     "list": ("virtlab.commands.list", "the labs there are"),
     "show": ("virtlab.commands.show", "what a lab is about, needs and asks for"),
     "start": ("virtlab.commands.start", "prepare a lab"),
+    "open": ("virtlab.commands.open", "a lab in JupyterLab: its guide, a terminal, the checklist"),
     "grade": ("virtlab.commands.grade", "look at what works so far"),
     "hint": ("virtlab.commands.hint", "the next step, a little at a time"),
     "solve": ("virtlab.commands.solve", "do it for me, all of it or one task"),

@@ -35,7 +35,6 @@ PROMPT = {
 }
 IMAGE = re.compile(r"""!\[[^\]]*\]\(([^)\s]+)|<img[^>]+src=["']([^"']+)""")
 KEPT = ("kernelspec", "language_info")                  # of its metadata; those of widgets would keep outputs
-START_HERE = Path(__file__).parent / "notebook/start-here.ipynb"        # the way to all of them
 
 
 def read(source: Path) -> Any:

@@ -34,7 +34,7 @@ def release(
     workspace: Path, slugs: list[str] | None = None, *, language: str = "", check: bool = False
 ) -> list[Released]:
     """Put the learners' editions into the workspace. What the learner changed is never overwritten."""
-    sources = [guides.START_HERE, *sorted(paths.NOTEBOOKS.glob("*.ipynb"))]
+    sources = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
     if slugs is not None:
         sources = [source for source in sources if source.stem in slugs]
     found = {source.stem: guides.read(source) for source in sources}    # all, before anything is written
@@ -44,8 +44,7 @@ def release(
     done = []
     for slug, guide in found.items():
         edition = guides.learners_edition(guide, language or current())
-        stem = slug if slug == guides.START_HERE.stem else f"{slug}/{slug}"
-        state, name = _place(workspace, stem, edition, record, check)
+        state, name = _place(workspace, f"{slug}/{slug}", edition, record, check)
         for picture, source in pictures[slug].items():
             target = workspace / slug / picture
             if target.exists() and target.read_bytes() == source.read_bytes():

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from virtlab.errors import Exit, LabError
+from virtlab.language import say
 
 if TYPE_CHECKING:
-    from virtlab.catalogue import Broken, Lab
+    from virtlab.catalogue import Lab
     from virtlab.lint import Finding
     from virtlab.outcomes import Finished, Grade, Hint, Solved, Started, Status
+    from virtlab.overview import Entry
     from virtlab.prove import Proof
     from virtlab.scaffold import Made
     from virtlab.summary import Summary
@@ -40,7 +42,8 @@ class Style:
     def mark(self, state: str) -> str:
         """A verdict as a word, with its shape on a terminal."""
         shape, colour = MARKS[state]
-        return self.paint(f"{shape} {state}" if self.has_marks else state, colour)
+        word = say(state)
+        return self.paint(f"{shape} {word}" if self.has_marks else word, colour)
 
 
 Draw = Callable[[Style], str]
@@ -83,22 +86,31 @@ def indent(text: str, by: int) -> str:
 
 
 def error(problem: LabError, style: Style) -> str:
-    said = f"{style.paint('Error:', 'bad')} {problem.message}"
-    return f"{said}\n{style.paint('What to do:', 'strong')} {problem.do}" if problem.do else said
+    said = f"{style.paint(say('Error:'), 'bad')} {problem.message}"
+    return f"{said}\n{style.paint(say('What to do:'), 'strong')} {problem.do}" if problem.do else said
 
 
-def labs(every: Sequence[Lab | Broken], passed: dict[str, str], style: Style) -> str:
+def labs(every: Sequence[Entry], style: Style) -> str:
+    rows = [_row(one, style) for one in every]
+    if not rows:
+        return say("There are no labs here.")
+    told = [error(why, style) for one in every if one.stands == "blocked" for why in one.why]
+    head = [say(name) for name in ("lab", "takes", "state", "title")]
+    return "\n".join([table(rows, style, head), *(["", *told] if told else [])])
+
+
+def _row(one: Entry, style: Style) -> tuple[str, str, str, str]:
     from virtlab.catalogue import Broken
 
-    rows = [
-        (lab.slug, "-", "-", f"cannot be used: {lab.error.message}")
-        if isinstance(lab, Broken)
-        else (lab.slug, f"{lab.minutes} min", passed.get(lab.slug, ""), str(lab.title))
-        for lab in every
-    ]
-    if not rows:
-        return "There are no labs here."
-    return table(rows, style, ("lab", "takes", "passed", "title"))
+    lab = one.lab
+    if isinstance(lab, Broken):
+        return lab.slug, "-", "-", say("cannot be used: {why}", why=lab.error.message)
+    tasks = say("{done} of {all} tasks", done=len(one.solved), all=len(lab.tasks))
+    stands = {
+        "new": tasks if one.solved else "", "begun": f"{say('begun')}, {tasks}",
+        "blocked": say("cannot start"), "done": say("done"),
+    }  # fmt: skip
+    return lab.slug, say("{minutes} min", minutes=lab.minutes), stands[one.stands], str(lab.title)
 
 
 def lab(one: Lab, style: Style) -> str:
@@ -106,18 +118,18 @@ def lab(one: Lab, style: Style) -> str:
     wants = [
         *(["Docker"] if needs.docker else []),
         *(["libvirt"] if needs.libvirt else []),
-        *([f"{needs.memory_mb} MiB memory"] if needs.memory_mb else []),
-        *([f"{needs.disk_mb} MiB disk"] if needs.disk_mb else []),
-        *([f"images {', '.join(needs.images)}"] if needs.images else []),
+        *([say("{size} MiB memory", size=needs.memory_mb)] if needs.memory_mb else []),
+        *([say("{size} MiB disk", size=needs.disk_mb)] if needs.disk_mb else []),
+        *([say("images {names}", names=", ".join(needs.images))] if needs.images else []),
     ]
     ports = ", ".join(f"{name}={port}" for name, port in one.ports.items())
     facts = [
-        ("takes", f"about {one.minutes} minutes"),
-        ("needs", ", ".join(wants)),
-        ("ports", ports),
-        ("yours", _yours(one)),
-        ("names", f"{one.prefix}-…"),
-        ("folder", str(one.work)),
+        (say("takes"), say("about {minutes} minutes", minutes=one.minutes)),
+        (say("needs"), ", ".join(wants)),
+        (say("ports"), ports),
+        (say("yours"), _yours(one)),
+        (say("names"), f"{one.prefix}-…"),
+        (say("folder"), str(one.work)),
     ]
     return "\n".join(
         [
@@ -126,7 +138,7 @@ def lab(one: Lab, style: Style) -> str:
             "",
             table([fact for fact in facts if fact[1]], style),
             "",
-            style.paint("Tasks", "strong"),
+            style.paint(say("Tasks"), "strong"),
             *(f"  {number}. {task.title}  ({task.id})" for number, task in enumerate(one.tasks, 1)),
         ]
     )
@@ -139,17 +151,20 @@ def _yours(one: Lab) -> str:
 
 def started(done: Started, style: Style) -> str:
     if done.already:
-        said = "was started already; " + (
-            "nothing to change." if not done.changed else f"{done.changed} things mended."
-        )
+        said = say("{lab} was started already; nothing to change.")
+        if done.changed:
+            said = say("{lab} was started already; {changed} things mended.")
     else:
-        said = f"is ready ({done.seconds:.1f} s)."
-    lines = [f"{style.paint(done.lab.slug, 'strong')} {said}", *done.notes, f"Your folder: {done.lab.work}"]
+        said = say("{lab} is ready ({seconds:.1f} s).")
+    name = style.paint(done.lab.slug, "strong")
+    lines = [said.format(lab=name, changed=done.changed, seconds=done.seconds), *done.notes]
+    lines.append(say("Your folder: {folder}", folder=done.lab.work))
     if done.lab.ports:
-        lines.append("Ports: " + ", ".join(f"{name}={port}" for name, port in done.lab.ports.items()))
+        ports = ", ".join(f"{name}={port}" for name, port in done.lab.ports.items())
+        lines.append(say("Ports: {ports}", ports=ports))
     if done.lab.values:
-        lines.append(f"Yours alone: {_yours(done.lab)}")
-    return "\n".join([*lines, f"Next: work on the tasks, then `lab grade {done.lab.number}`."])
+        lines.append(say("Yours alone: {values}", values=_yours(done.lab)))
+    return "\n".join([*lines, say("Next: work on the tasks, then `lab grade {lab}`.", lab=done.lab.number)])
 
 
 def grade(done: Grade, style: Style) -> str:
@@ -160,38 +175,40 @@ def grade(done: Grade, style: Style) -> str:
             lines.append(f"   {style.mark(one.state)}  {one.title}")
             lines.append(indent(one.message, 8))
             if one.state == "fail" and one.hint:
-                lines.append(indent(style.paint(f"Hint: {one.hint}", "quiet"), 8))
+                lines.append(indent(style.paint(say("Hint: {hint}", hint=one.hint), "quiet"), 8))
             if one.do:
-                lines.append(indent(f"What to do: {one.do}", 8))
-    summary = f"{done.passed} of {done.total} checks pass ({done.seconds:.2f} s)."
+                lines.append(indent(f"{say('What to do:')} {one.do}", 8))
+    summary = say("{passed} of {total} checks pass ({seconds:.2f} s).")
+    summary = summary.format(passed=done.passed, total=done.total, seconds=done.seconds)
     lines += ["", style.paint(summary, "good" if done.passed == done.total else "strong"), *done.notes]
     if done.passed < done.total:
-        lines.append(f"`lab hint {done.lab.number}` gives the next step.")
+        lines.append(say("`lab hint {lab}` gives the next step.", lab=done.lab.number))
     return "\n".join([*lines, *_ending(done.summary, style)])
 
 
 def hint(done: Hint, style: Style) -> str:
     if done.task is None:
-        return f"Every task of {done.lab.slug} is done: there is nothing to hint at."
+        return say("Every task of {lab} is done: there is nothing to hint at.", lab=done.lab.slug)
     title = style.paint(f"{done.task.title} ({done.task.id})", "strong")
     if done.text is None:
-        return (
-            f"{title}\nIt has no hint. `lab solve {done.lab.number} --task {done.task.id}` does it for you."
-        )
+        more = say("It has no hint. `lab solve {lab} --task {task}` does it for you.")
+        return f"{title}\n{more.format(lab=done.lab.number, task=done.task.id)}"
     more = (
-        f"`lab hint {done.lab.number} {done.task.id}` says more."
+        say("`lab hint {lab} {task}` says more.")
         if done.number < done.of
-        else f"That was the last one. `lab solve {done.lab.number} --task {done.task.id}` does it for you."
-    )
-    return f"{title}\nHint {done.number} of {done.of}: {done.text}\n{more}"
+        else say("That was the last one. `lab solve {lab} --task {task}` does it for you.")
+    ).format(lab=done.lab.number, task=done.task.id)
+    said = say("Hint {number} of {of}: {text}", number=done.number, of=done.of, text=done.text)
+    return f"{title}\n{said}\n{more}"
 
 
 def solved(done: Solved, style: Style) -> str:
-    what = f"task {done.task.id}" if done.task else "every task"
+    what = say("task {task}", task=done.task.id) if done.task else say("every task")
+    name = style.paint(done.lab.slug, "strong")
+    said = say("{lab}: {what} is done ({seconds:.1f} s).", lab=name, what=what, seconds=done.seconds)
+    then = say("Look at what is there now, then `lab grade {lab}`.", lab=done.lab.number)
     from virtlab import telling
 
-    said = f"{style.paint(done.lab.slug, 'strong')}: {what} is done ({done.seconds:.1f} s)."
-    then = f"Look at what is there now, then `lab grade {done.lab.number}`."
     return "\n".join([said, *(_bold(line, style) for line in telling.solved(done)), then])
 
 
@@ -209,50 +226,54 @@ def _bold(line: str, style: Style) -> str:
 
 
 def finished(done: Finished, style: Style) -> str:
-    lines = [
-        f"{style.paint(done.lab.slug, 'strong')} is finished ({done.seconds:.1f} s). "
-        f"Your files stay in {done.lab.work}."
-    ]
+    said = say("{lab} is finished ({seconds:.1f} s). Your files stay in {folder}.")
+    name = style.paint(done.lab.slug, "strong")
+    lines = [said.format(lab=name, seconds=done.seconds, folder=done.lab.work)]
     if done.removed:
-        lines.append(f"Removed: {_some(done.removed)}.")
+        lines.append(say("Removed: {names}.", names=_some(done.removed)))
     if done.left:
-        lines.append(f"Appeared meanwhile and not the lab's, so left alone: {_some(done.left)}.")
+        said = say("Appeared meanwhile and not the lab's, so left alone: {names}.", names=_some(done.left))
+        lines.append(said)
     return "\n".join([*lines, *done.notes, *_ending(done.summary, style)])
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+    more = say(" and {count} more", count=len(names) - most) if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def status(found: Sequence[Status], style: Style) -> str:
     if not found:
-        return "No lab was started yet. `lab list` shows what there is."
+        return say("No lab was started yet. `lab list` shows what there is.")
     rows = []
     for one in found:
         phase = {
-            "new": "not started",
-            "starting": "start not completed",
-            "finishing": "finish not completed",
-        }.get(one.phase, one.phase)
-        helps = [f"hints: {sum(shown for _, shown in one.record.hints)}"] if one.record.hints else []
-        helps += [f"solved for you: {_some(one.record.solved, 3)}"] if one.record.solved else []
+            "new": say("not started"),
+            "starting": say("start not completed"),
+            "started": say("started"),
+            "finishing": say("finish not completed"),
+            "finished": say("finished"),
+        }[one.phase]
+        taken = sum(shown for _, shown in one.record.hints)
+        helps = [say("hints: {count}", count=taken)] if taken else []
+        for_you = _some(one.record.solved, 3)
+        helps += [say("solved for you: {names}", names=for_you)] if for_you else []
         rows.append(
             (
                 one.lab.slug,
                 phase,
-                f"{one.record.passed} of {one.total}",
+                say("{passed} of {total}", passed=one.record.passed, total=one.total),
                 one.since or "-",
                 ", ".join(helps) or "-",
             )
         )
-    text = table(rows, style, ("lab", "state", "passed", "since", "help"))
+    text = table(rows, style, tuple(map(say, ("lab", "state", "passed", "since", "help"))))
     if len(found) == 1 and found[0].record.checks:
         marks = [
             (
                 style.mark(check.state),
                 check.id,
-                f"first passed {check.first_passed}" if check.first_passed else "",
+                say("first passed {when}", when=check.first_passed) if check.first_passed else "",
             )
             for check in found[0].record.checks
         ]

@@ -1,20 +1,50 @@
-"""The learner's JupyterLab: where it is."""
+"""The learner's JupyterLab: where it is, and asking it to show something."""
 
 from __future__ import annotations
+
+import os
 
 from virtlab import paths, settings
 from virtlab.errors import MachineError
 
+ROLE = "VIRTLAB_JUPYTER"  # in the environment of a JupyterLab's terminals: which one it is
 
-def address(role: str = "jupyterlab") -> str:
+
+def address(role: str = "", lab: str = "") -> str:
     """The one address to open, with its token. It is a secret: print it for the learner, never into a log."""
-    there = settings.host()[role]
+    there, token = _there(role)
+    return f"{there.url}/lab?{f'open={lab}&' if lab else ''}token={token}"
+
+
+def show(lab: str, role: str = "") -> int:
+    """Have the pages that are open show a lab; in how many it was done (0: none is open)."""
+    import json
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    there, token = _there(role)
+    ask = Request(  # noqa: S310
+        f"{there.url}/virtlab/show",
+        data=json.dumps({"lab": lab}).encode(),
+        headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
+    )
+    try:
+        with build_opener(ProxyHandler({})).open(ask, timeout=5) as answer:
+            return int(json.load(answer)["pages"])
+    except (URLError, OSError, ValueError, KeyError) as error:
+        raise MachineError(
+            f"JupyterLab at {there.url} does not answer: {getattr(error, 'reason', error)}.",
+            do="`lab jupyter start` starts it.",
+        ) from None
+
+
+def _there(role: str) -> tuple[settings.Record, str]:
+    there = settings.host()[role or os.environ.get(ROLE) or "jupyterlab"]
     secret = paths.SECRETS / there.token
     try:
-        token = secret.read_text().strip()
+        return there, secret.read_text().strip()
     except PermissionError:
         raise MachineError(f"JupyterLab is at {there.url}, but its token is {there.user}'s.",
                            do=f"Ask as {there.user}: `sudo -u {there.user} lab jupyter url`.") from None
     except OSError:
         raise MachineError("JupyterLab has no token yet.", do="Run `./lab up --only jupyterlab`.") from None
-    return f"{there.url}/lab/tree/start-here.ipynb?token={token}"

@@ -79,7 +79,7 @@ def test_a_broken_lab_disturbs_no_other(kit):
     assert isinstance(odd, catalogue.Broken)
     listed = kit.lab("list")
     assert listed.code == 0
-    assert "05-networks  5 min          Tiny" in listed.out
+    assert "05-networks  5 min         Tiny" in listed.out
     assert "cannot be used: labs/06-broken/lab.yml:1:" in listed.out
 
 

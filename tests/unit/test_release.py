@@ -65,15 +65,15 @@ def test_released_once_then_nothing_to_do(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     assert [one.state for one in release.release(tmp_path / "home", ["01-try"], check=True)] == ["new"]
     assert not (tmp_path / "home").exists()
-    assert [one.state for one in release.release(tmp_path / "home")] == ["new", "new"]
-    assert [one.state for one in release.release(tmp_path / "home")] == ["kept", "kept"]
+    assert [one.state for one in release.release(tmp_path / "home")] == ["new"]
+    assert [one.state for one in release.release(tmp_path / "home")] == ["kept"]
 
 
 def test_a_newer_guide_replaces_one_nobody_worked_in(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     release.release(tmp_path)
     write(notebooks, PROSE("Two"))
-    assert [one.state for one in release.release(tmp_path)] == ["kept", "updated"]
+    assert [one.state for one in release.release(tmp_path)] == ["updated"]
     assert "Two" in (tmp_path / "01-try/01-try.ipynb").read_text()
 
 
@@ -82,21 +82,21 @@ def test_what_the_learner_did_stays_and_a_newer_guide_lies_beside_it(notebooks, 
     release.release(tmp_path)
     mine = tmp_path / "01-try/01-try.ipynb"
     mine.write_text(mine.read_text().replace("One", "My notes"))
-    assert release.release(tmp_path)[1].state == "kept"          # nothing newer to offer
+    assert release.release(tmp_path)[0].state == "kept"          # nothing newer to offer
 
     write(notebooks, PROSE("Two"))
-    assert release.release(tmp_path)[1] == release.Released("01-try", "beside", "01-try/01-try.new.ipynb")
-    assert release.release(tmp_path)[1].state == "kept"
+    assert release.release(tmp_path)[0] == release.Released("01-try", "beside", "01-try/01-try.new.ipynb")
+    assert release.release(tmp_path)[0].state == "kept"
     write(notebooks, PROSE("Three"))
-    assert release.release(tmp_path)[1].path == "01-try/01-try.new.ipynb"       # nobody worked in that one
+    assert release.release(tmp_path)[0].path == "01-try/01-try.new.ipynb"       # nobody worked in that one
 
     new = tmp_path / "01-try/01-try.new.ipynb"
     new.write_text(new.read_text().replace("Three", "More notes"))
     write(notebooks, PROSE("Four"))
-    assert release.release(tmp_path)[1].path == "01-try/01-try.new-2.ipynb"
+    assert release.release(tmp_path)[0].path == "01-try/01-try.new-2.ipynb"
     assert "My notes" in mine.read_text()
     assert "More notes" in new.read_text()
-    assert release.release(tmp_path)[1].state == "kept"
+    assert release.release(tmp_path)[0].state == "kept"
 
 
 def test_without_its_record_everything_there_counts_as_the_learners(notebooks, tmp_path):
@@ -104,28 +104,23 @@ def test_without_its_record_everything_there_counts_as_the_learners(notebooks, t
     release.release(tmp_path)
     (tmp_path / release.RECORD).write_text("not json")
     write(notebooks, PROSE("Two"))
-    assert release.release(tmp_path)[1].state == "beside"
+    assert release.release(tmp_path)[0].state == "beside"
 
 
 def test_killed_between_a_guide_and_its_record_it_goes_on(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     release.release(tmp_path)
     (tmp_path / release.RECORD).unlink()
-    assert [one.state for one in release.release(tmp_path)] == ["kept", "kept"]
+    assert [one.state for one in release.release(tmp_path)] == ["kept"]
     write(notebooks, PROSE("Two"))
-    assert release.release(tmp_path)[1].state == "updated"
-
-
-def test_start_here_lies_on_top(notebooks, tmp_path):
-    assert release.release(tmp_path) == [release.Released("start-here", "new", "start-here.ipynb")]
-    assert "%lab list" in (tmp_path / "start-here.ipynb").read_text()
+    assert release.release(tmp_path)[0].state == "updated"
 
 
 def test_a_deleted_guide_comes_back(notebooks, tmp_path):
     write(notebooks, PROSE("One"))
     release.release(tmp_path)
     (tmp_path / "01-try/01-try.ipynb").unlink()
-    assert release.release(tmp_path)[1].state == "new"
+    assert release.release(tmp_path)[0].state == "new"
 
 
 def test_pictures_come_along(notebooks, tmp_path):
@@ -136,7 +131,7 @@ def test_pictures_come_along(notebooks, tmp_path):
     picture = tmp_path / "home/01-try/images/shop.svg"
     assert picture.read_text() == "<svg/>"
     (notebooks / "images/shop.svg").write_text("<svg>2</svg>")
-    assert release.release(tmp_path / "home")[1].state == "updated"
+    assert release.release(tmp_path / "home")[0].state == "updated"
     assert picture.read_text() == "<svg>2</svg>"
 
 
@@ -151,7 +146,7 @@ def test_a_picture_that_is_not_there_stops_the_release(notebooks, tmp_path, name
 def test_the_command_prints_what_became_of_each(notebooks, tmp_path, capsys):
     write(notebooks, PROSE("One"))
     assert guides.main(["release", "--workspace", str(tmp_path / "home")]) == 0
-    _, said = json.loads(capsys.readouterr().out)
+    (said,) = json.loads(capsys.readouterr().out)
     assert said == {"slug": "01-try", "state": "new", "path": "01-try/01-try.ipynb"}
     assert guides.main(["execute", "99-none"]) == 2
     assert "There is no guide notebooks/99-none.ipynb" in capsys.readouterr().err

@@ -21,9 +21,28 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_address_opens_start_here(state):
+def test_the_address_opens_jupyterlab_or_a_lab_in_it(state):
     (state / "secrets/jupyter_token").write_text("s3cret\n")
-    assert workspace.address() == "http://127.0.0.1:8888/lab/tree/start-here.ipynb?token=s3cret"
+    assert workspace.address() == "http://127.0.0.1:8888/lab?token=s3cret"
+    address = workspace.address(lab="05-container-networks")
+    assert address == "http://127.0.0.1:8888/lab?open=05-container-networks&token=s3cret"
+
+
+def test_a_terminals_own_jupyterlab_is_meant(state, monkeypatch):
+    (state / "secrets/other_token").write_text("0ther")
+    other = {"url": "http://127.0.0.1:9999/user/ada", "token": "other_token", "user": "ada"}
+    (state / "host.d/jupyterlab-other.json").write_text(json.dumps(other))
+    monkeypatch.setenv(workspace.ROLE, "jupyterlab-other")
+    assert workspace.address() == "http://127.0.0.1:9999/user/ada/lab?token=0ther"
+
+
+def test_a_jupyterlab_that_is_down_is_named(state):
+    (state / "secrets/jupyter_token").write_text("s3cret")
+    down = {"url": "http://127.0.0.1:1", "token": "jupyter_token", "user": "ada"}
+    (state / "host.d/jupyterlab.json").write_text(json.dumps(down))
+    with pytest.raises(MachineError, match="does not answer") as raised:
+        workspace.show("05-container-networks")
+    assert raised.value.do == "`lab jupyter start` starts it."
 
 
 def test_without_a_token_it_says_what_to_do(state):

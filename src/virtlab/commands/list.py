@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from virtlab import catalogue, progress, render
-from virtlab.catalogue import Broken
+from virtlab import language, overview, render
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    del parser  # nothing to choose
+    parser.add_argument("--can-run", action="store_true", help="also what keeps a lab from starting here")
 
 
 def run(options: argparse.Namespace) -> render.Result:
-    del options
-    every = catalogue.every()
-    passed = {}
-    for lab in every:
-        record = progress.read(lab.slug)
-        if record.checks:
-            passed[lab.slug] = f"{record.passed} of {len(record.checks)}"
-    data = [
-        {"lab": lab.slug, "error": lab.error.message}
-        if isinstance(lab, Broken)
-        else {
-            "lab": lab.slug,
-            "title": lab.title,
-            "summary": lab.summary,
-            "track": lab.track,
-            "minutes": lab.minutes,
-            "passed": passed.get(lab.slug),
-        }
-        for lab in every
-    ]
-    return render.Result({"labs": data}, lambda style: render.labs(every, passed, style))
+    every = overview.entries(can_run=options.can_run)
+    goes_on = overview.left_off(every)
+    data = {
+        "labs": [one.as_dict() for one in every],
+        "continue": goes_on.lab.slug if goes_on else None,
+        "language": language.current(),
+    }
+    return render.Result(data, lambda style: render.labs(every, style))

@@ -1,0 +1,23 @@
+"""The kit's part of the Jupyter server: the start page's data, opening labs, the live checklist.
+
+`labextensions/virtlab` is its other half, in the browser. It is written by hand and served as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+LABEXTENSIONS = Path(__file__).parent / "labextensions"
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "virtlab.server"}]
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    from virtlab.server.handlers import routes  # here, because only a server has Jupyter's handlers
+    from virtlab.server.live import Live
+
+    live = Live(app)
+    app.web_app.add_handlers(".*$", routes(app.web_app.settings["base_url"], live))

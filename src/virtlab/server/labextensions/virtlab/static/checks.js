@@ -1,0 +1,200 @@
+// The live checklist of one lab: what works, what was seen where it does not, and what to do next.
+import { Widget } from './jupyter.js';
+import { bar, el, mark, rich, trouble } from './dom.js';
+import { say, words } from './words.js';
+import { LabError, ask } from './server.js';
+
+export class Checklist extends Widget {
+  constructor(slug, news) {
+    super({ node: el('section.vl-checks', { tabindex: '-1' }) });
+    this.id = `virtlab-checks-${slug}`;
+    this.slug = slug;
+    this.number = slug.slice(0, 2);
+    this.news = news;
+    this.title.label = words().checks(this.number);
+    this.stands = { tasks: [], title: slug, phase: '' };
+    this.grade = this.error = null;
+    this.paused = this.lost = this.busy = false;
+    this.hints = new Map(); // task: what was given
+    this.open = new Map(); // task: unfolded by the learner, or not
+    this.voice = el('div.vl-unseen', { role: 'status', 'aria-live': 'polite' });
+    this.body = el('div');
+    this.node.append(this.voice, this.body);
+    this.unhear = news.hear((told) => this.hear(told));
+    news.watch(slug);
+    this.draw();
+  }
+
+  dispose() {
+    if (!this.isDisposed) {
+      this.unhear();
+      if (!this.paused) this.news.unwatch(this.slug);
+    }
+    super.dispose();
+  }
+
+  onActivateRequest() {
+    this.node.focus();
+  }
+
+  /** The guide's kernel has died: nobody works here. */
+  pause(paused) {
+    if (paused === this.paused || this.isDisposed) return;
+    this.paused = paused;
+    if (paused) this.news.unwatch(this.slug);
+    else this.news.watch(this.slug);
+    this.draw();
+  }
+
+  hear(told) {
+    if ('connected' in told && told.connected === this.lost) {
+      this.lost = !told.connected;
+      this.draw();
+    }
+    if (told.lab !== this.slug) return;
+    if (told.tasks) {
+      this.stands = told;
+      if (told.phase !== 'started') this.grade = null;
+      this.error = null;
+    }
+    if (told.error) this.error = new LabError(told.error);
+    if (told.grade) {
+      this.announce(told.grade);
+      this.grade = told.grade;
+      this.error = null;
+    }
+    this.draw();
+  }
+
+  of(task, grade = this.grade) {
+    return grade ? grade.results.filter((one) => one.task === task) : [];
+  }
+
+  state(task, grade = this.grade) {
+    const states = this.of(task, grade).map((one) => one.state);
+    if (!states.length) return 'waiting';
+    return ['unknown', 'fail'].find((one) => states.includes(one)) || 'pass';
+  }
+
+  /** What has changed, for who does not see it. */
+  announce(grade) {
+    if (!this.grade) return;
+    const said = this.stands.tasks.flatMap((task, index) => {
+      const [before, now] = [this.state(task.id), this.state(task.id, grade)];
+      if (before === now) return [];
+      const sentence = now === 'pass' ? words().nowWorks : now === 'unknown' ? words().cannotTell : words().noMore;
+      return now === 'fail' && before !== 'pass' ? [] : [sentence(index + 1, say(task.title))];
+    });
+    if (!said.length) return;
+    const done = this.stands.tasks.filter((task) => this.state(task.id, grade) === 'pass').length;
+    this.voice.textContent = `${said.join('. ')}. ${words().works(done, this.stands.tasks.length)}.`;
+  }
+
+  draw() {
+    if (this.isDisposed) return;
+    const held = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : '';
+    this.node.setAttribute('aria-label', words().checksOf(say(this.stands.title)));
+    this.body.replaceChildren(...this.content());
+    if (held) this.body.querySelector(`[data-key="${held}"]`)?.focus();
+  }
+
+  content() {
+    const { phase, tasks } = this.stands;
+    const notes = [
+      this.lost ? el('p.vl-note', {}, mark('unknown'), words().lost) : '',
+      this.paused ? el('p.vl-note', {}, mark('unknown'), words().paused, ' ', this.button('resume', () => this.pause(false))) : '',
+      this.error ? trouble(this.error, words()) : '',
+    ];
+    if (phase && phase !== 'started') return [this.head(0), ...notes, this.beginning(phase)];
+    const done = tasks.filter((task) => this.state(task.id) === 'pass').length;
+    const first = tasks.find((task) => !['pass', 'waiting'].includes(this.state(task.id)));
+    const all = tasks.length > 0 && done === tasks.length;
+    return [
+      this.head(done), ...notes,
+      all ? el('div.vl-all', {}, el('p', {}, mark('pass'), el('b', {}, words().all)), el('p', {}, rich(words().finish(this.number)))) : '',
+      el('ol.vl-tasks', {}, tasks.map((task, index) => this.task(task, index, task === first))),
+    ];
+  }
+
+  head(done) {
+    const of = this.stands.tasks.length;
+    const live = this.grade && !this.paused && !this.lost;
+    return el('header', {},
+      el('div.vl-sum', {}, bar(done, of), el('b', {}, words().works(done, of))),
+      live ? el('span.vl-quiet.vl-live', {}, words().following) : '');
+  }
+
+  task(task, index, isFirst) {
+    const state = this.state(task.id);
+    const details = el('details', {
+      open: this.open.has(task.id) ? this.open.get(task.id) : isFirst,
+      ontoggle: (event) => {
+        if (event.target.open !== shown) this.open.set(task.id, event.target.open);
+      },
+    },
+    el('summary', { 'data-key': task.id },
+      mark(state), el('span.vl-what', {}, `${index + 1}. `, rich(say(task.title))),
+      el('span.vl-word', {}, words().states[state])),
+    el('div.vl-more', {}, this.of(task.id).map((one) => this.check(one)), state === 'pass' ? '' : this.help(task)));
+    const shown = details.open;
+    return el(`li.vl-is-${state}`, { 'data-task': task.id, 'data-state': state }, details);
+  }
+
+  check(one) {
+    const row = (name, text) => (text ? [el('dt', {}, name), el('dd', {}, rich(text))] : []);
+    const said = one.state === 'pass'
+      ? row(words().seen, one.message)
+      : [...row(words().expected, say(one.title)), ...row(words().seen, one.message), ...row(words().next, one.do || (one.state === 'fail' ? one.hint : ''))];
+    return el('div.vl-check', {}, mark(one.state), el('dl', { 'aria-label': words().states[one.state] }, said));
+  }
+
+  help(task) {
+    const given = this.hints.get(task.id);
+    const more = task.hints && !(given && given.number >= given.of);
+    return [
+      given ? el('p.vl-hint', {}, el('b', {}, `${words().hintOf(given.number, given.of)}: `), rich(say(given.hint))) : '',
+      given && !more ? el('p.vl-quiet', {}, rich(words().last(task.id, this.number))) : '',
+      more ? el('button.vl-button', { type: 'button', 'data-key': `hint-${task.id}`, onclick: () => this.hint(task) }, given ? words().another : words().hint) : '',
+    ];
+  }
+
+  async hint(task) {
+    this.open.set(task.id, true);
+    await this.do(async () => this.hints.set(task.id, await ask(`labs/${this.slug}/hint`, { task: task.id })));
+    const given = this.hints.get(task.id);
+    if (given) this.voice.textContent = `${words().hintOf(given.number, given.of)}: ${say(given.hint)}`;
+  }
+
+  beginning(phase) {
+    if (phase === 'finishing')
+      return el('div.vl-begin', {}, el('p', {}, words().finishing), el('p', {}, rich(words().finishIt(this.number))));
+    const before = { new: words().notStarted, starting: words().half, finished: words().finished }[phase];
+    const label = this.busy ? words().starting : phase === 'finished' ? words().again : words().startIt;
+    return el('div.vl-begin', {}, el('p', {}, before),
+      phase === 'new' ? el('p.vl-quiet', {}, words().startsWhat) : '',
+      el('button.vl-button.vl-strong', { type: 'button', 'data-key': 'start', disabled: this.busy, onclick: () => this.start() }, label),
+      this.busy ? el('progress', { 'aria-label': words().starting }) : '');
+  }
+
+  async start() {
+    this.busy = true;
+    this.voice.textContent = words().starting;
+    await this.do(() => ask(`labs/${this.slug}/start`, {}));
+  }
+
+  async do(what) {
+    this.error = null;
+    this.draw();
+    try {
+      await what();
+    } catch (error) {
+      this.error = error;
+    }
+    this.busy = false;
+    this.draw();
+  }
+
+  button(key, onclick) {
+    return el('button.vl-button', { type: 'button', 'data-key': key, onclick }, words()[key]);
+  }
+}

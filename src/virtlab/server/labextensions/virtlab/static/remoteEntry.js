@@ -1,0 +1,18 @@
+// JupyterLab loads this file, gives it the packages it shares, and asks it for plugins. The rest are modules.
+(() => {
+  const here = document.currentScript.src;
+  const module = (name) => import(new URL(name, here).href);
+  let shared;
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB.virtlab = {
+    init: async (scope) => {
+      shared = scope;
+    },
+    get: async () => {
+      const jupyter = await module('jupyter.js');
+      await jupyter.connect(shared); // first: the other modules extend its classes
+      const { plugins } = await module('plugin.js');
+      return () => ({ __esModule: true, default: plugins });
+    },
+  };
+})();

@@ -1,0 +1,73 @@
+// Talking to the kit's part of the Jupyter server: questions over HTTP, news over one WebSocket.
+// Addresses are made from the server's own settings, so they work behind any prefix.
+import { ServerConnection } from './jupyter.js';
+
+/** An error whose words are for the learner: what happened, and what to do. */
+export class LabError extends Error {
+  constructor({ message, do: remedy }) {
+    super(message);
+    this.remedy = remedy || '';
+  }
+}
+
+export async function ask(path, body) {
+  const settings = ServerConnection.makeSettings();
+  const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
+  const answer = await ServerConnection.makeRequest(`${settings.baseUrl}virtlab/${path}`, init, settings);
+  const said = await answer.json().catch(() => ({ message: `${answer.status} ${answer.statusText}` }));
+  if (!answer.ok) throw new LabError(said);
+  return said;
+}
+
+/** What the server tells by itself. Connects again when the connection is lost. */
+export class News {
+  constructor() {
+    this.listeners = new Set();
+    this.watched = new Map(); // slug: how many panels show it
+    this.pause = 500;
+    this.connect();
+  }
+
+  connect() {
+    const settings = ServerConnection.makeSettings();
+    const token = settings.token && settings.appendToken ? `?token=${encodeURIComponent(settings.token)}` : '';
+    this.socket = new settings.WebSocket(`${settings.wsUrl}virtlab/live${token}`);
+    this.socket.onopen = () => {
+      this.pause = 500;
+      this.tell({ connected: true });
+      for (const slug of this.watched.keys()) this.send({ watch: slug });
+    };
+    this.socket.onmessage = (event) => this.tell(JSON.parse(event.data));
+    this.socket.onclose = () => {
+      this.tell({ connected: false });
+      setTimeout(() => this.connect(), this.pause);
+      this.pause = Math.min(this.pause * 2, 15000);
+    };
+  }
+
+  tell(said) {
+    for (const listener of [...this.listeners]) listener(said);
+  }
+
+  send(said) {
+    if (this.socket.readyState === 1) this.socket.send(JSON.stringify(said));
+  }
+
+  /** Hear everything; what is returned ends it. */
+  hear(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  watch(slug) {
+    const count = this.watched.get(slug) || 0;
+    this.watched.set(slug, count + 1);
+    if (!count) this.send({ watch: slug });
+  }
+
+  unwatch(slug) {
+    const count = (this.watched.get(slug) || 0) - 1;
+    if (count > 0) this.watched.set(slug, count);
+    else if (this.watched.delete(slug)) this.send({ unwatch: slug });
+  }
+}
