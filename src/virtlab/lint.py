@@ -61,6 +61,10 @@ def tasks(lab: Lab) -> Found:
             yield where, f"task '{task.id}' has no check"
         if not task.hints:
             yield where, f"task '{task.id}' has no hint"
+        if not task.explain:
+            yield where, f"task '{task.id}' has no explanation (`explain`) for `lab solve --task`"
+    if not lab.learned:
+        yield where, "says nothing of what is learned (`learned`), which the learner is told at the end"
 
 
 def checks(lab: Lab) -> Found:
