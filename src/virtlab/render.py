@@ -181,7 +181,10 @@ def grade(done: Grade, style: Style) -> str:
     summary = say("{passed} of {total} checks pass ({seconds:.2f} s).")
     summary = summary.format(passed=done.passed, total=done.total, seconds=done.seconds)
     lines += ["", style.paint(summary, "good" if done.passed == done.total else "strong"), *done.notes]
-    if done.passed < done.total:
+    if any(one.state == "unknown" for one in done.results):
+        said = say("Where nobody can tell, first do what stands there; then `lab grade {lab}` again.")
+        lines.append(said.format(lab=done.lab.number))
+    elif done.passed < done.total:
         lines.append(say("`lab hint {lab}` gives the next step.", lab=done.lab.number))
     return "\n".join([*lines, *_ending(done.summary, style)])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PHRASES = {
     # questions, the end of a lab, the learner's record
+    "Where nobody can tell, first do what stands there; then `lab grade {lab}` again.":
+        "无法判断的地方，先照那里写的做，然后再执行 `lab grade {lab}`。",
     "Answer like this: {how}": "这样回答：{how}",
     "I commit to this": "我的预测就是这个",
     "This is my answer": "这是我的答案",

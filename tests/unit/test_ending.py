@@ -59,6 +59,16 @@ def test_nothing_is_summed_up_before_everything_works(lab):
     assert "What you built" not in render.grade(graded(lab, volume="fail"), render.Style())
 
 
+def test_what_nobody_can_tell_comes_with_what_repairs_it(lab):
+    do = "Run `newgrp docker`."
+    cannot = Result("network", "net", "Title", State.UNKNOWN, "I cannot reach Docker.", do=do)
+    done = outcomes.Grade(lab, (cannot, *results()[1:]), 0.1)
+    said = render.grade(done, render.Style())
+    assert "What to do: Run `newgrp docker`." in said
+    assert said.endswith("first do what stands there; then `lab grade 90` again.")
+    assert "What to do: Run `newgrp docker`." in repr(view.grade(done))
+
+
 def test_the_summary_says_what_was_built_learned_and_how(kit, lab):
     kit.make("91-next", "next", docker=False)
     progress.hinted("90-tiny", "net", 2)
