@@ -58,8 +58,10 @@ def take(lab: Lab) -> None:
 
 
 def drop(lab: Lab) -> None:
-    with suppress(OSError):
-        _file(lab).unlink()
+    """Give it back, and clear away what claims nothing any more."""
+    for file in [_file(lab), *(file for file, claim in _files() if claim is None)]:
+        with suppress(OSError):
+            file.unlink()
     with suppress(OSError):
         paths.CLAIMS.rmdir()  # only when nobody has any
 
@@ -86,16 +88,21 @@ def others() -> list[Claim]:
 
 
 def running() -> Iterator[Claim]:
-    """All that is started on this machine: a state that is gone, or finished, claims nothing."""
+    """All that is started on this machine."""
+    return (claim for _, claim in _files() if claim)
+
+
+def _files() -> Iterator[tuple[Path, Claim | None]]:
+    """Each file, with its claim if it counts: a state that is gone, or finished, claims nothing."""
     for file in sorted(paths.CLAIMS.glob("*.json")):
         try:
             said = json.loads(file.read_text())
             claim = Claim(said["lab"], said["prefix"], said["who"], Path(said["data"]), said["since"])
             is_young = time.time() - file.stat().st_mtime < YOUNG
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # gone meanwhile, or nothing of ours
-        if _is_begun(claim) or (is_young and claim.data.is_dir()):
-            yield claim
+            yield file, None  # gone meanwhile, or nothing of ours
+            continue
+        yield file, claim if _is_begun(claim) or (is_young and claim.data.is_dir()) else None
 
 
 def _is_begun(claim: Claim) -> bool:

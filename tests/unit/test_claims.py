@@ -65,6 +65,8 @@ def test_what_is_left_of_a_finished_or_removed_state_claims_nothing(bob, kit, mo
     claims.check(bob)
     (paths.CLAIMS / "tiny-nonsense.json").write_text("nonsense")
     claims.check(bob)
+    claims.drop(bob)
+    assert not paths.CLAIMS.exists()  # nothing is left to look at
 
 
 def test_when_two_come_at_once_none_takes_it_from_the_other(bob, kit):
