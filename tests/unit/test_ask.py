@@ -103,3 +103,72 @@ def test_an_answer_that_cannot_be_kept_is_told(lab, front_end):
 
 def test_all_questions_at_once(lab, front_end):
     assert len(ask.quiz(lab, "", "").widget.children) == 1
+
+
+class FrontEnd:
+    """What a browser does with a kernel: run cells, keep the widgets' state, turn clicks into messages."""
+
+    def __init__(self, env, folder):
+        from jupyter_client.manager import start_new_kernel
+
+        self.manager, self.client = start_new_kernel(kernel_name="python3", env=env, cwd=str(folder))
+        self.models: dict[str, dict] = {}
+        self.bundles: list[dict] = []
+
+    def wait(self, message):
+        while True:
+            got = self.client.get_iopub_msg(timeout=20)
+            content = got["content"]
+            if got["msg_type"] == "comm_open":
+                self.models[content["comm_id"]] = content["data"]["state"]
+            elif got["msg_type"] == "comm_msg":
+                self.models[content["comm_id"]] |= content["data"].get("state", {})
+            elif got["msg_type"] == "display_data":
+                self.bundles.append(content["data"])
+            elif got["msg_type"] == "error":
+                raise AssertionError(content["evalue"])
+            if content.get("execution_state") == "idle" and got["parent_header"].get("msg_id") == message:
+                return
+
+    def run(self, code):
+        self.wait(self.client.execute(code))
+
+    def model(self, name, **state):
+        return next(
+            key for key, one in self.models.items()
+            if one.get("_model_name") == name and all(one.get(k) == v for k, v in state.items())
+        )  # fmt: skip
+
+    def tell(self, comm, data):
+        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self.client.shell_channel.send(message)
+        self.wait(message["header"]["msg_id"])
+
+    def choose(self, comm, index):
+        self.tell(comm, {"method": "update", "state": {"index": index}, "buffer_paths": []})
+
+    def click(self, comm):
+        self.tell(comm, {"method": "custom", "content": {"event": "click"}})
+
+
+def test_in_a_kernel_as_a_browser_uses_it(lab, kit):
+    own = {"JPY_SESSION_NAME": "90-tiny.ipynb", "IPYTHONDIR": str(kit.root / "ipython")}
+    env = kit.environment(VIRTLAB_LANG="en", **own)
+    env.pop("VIRTLAB_STRICT", None)
+    front = FrontEnd(env, kit.root)
+    try:
+        front.run("%load_ext virtlab.notebook")
+        front.run("%lab predict before")
+        assert "application/vnd.jupyter.widget-view+json" in front.bundles[-1]
+        front.choose(front.model("RadioButtonsModel"), 1)
+        commit = front.model("ButtonModel", description="I commit to this")
+        assert front.models[commit]["disabled"] is False
+        front.click(commit)
+        said = [one["value"] for one in front.models.values() if one.get("_model_name") == "HTMLModel"]
+        assert any("You say No" in one and "Now run the experiment." in one for one in said)
+        front.run("%lab predict before")
+        assert "Before the experiment you said: No" in front.bundles[-1]["text/plain"]
+    finally:
+        front.client.stop_channels()
+        front.manager.shutdown_kernel(now=True)
+    assert progress.read("90-tiny").answer("before").is_right
