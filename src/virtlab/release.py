@@ -85,7 +85,7 @@ def _place(
 ) -> tuple[str, str]:
     """Write one guide where nothing of the learner's is lost. `record`: what was released as what."""
     content = json.dumps(edition, indent=1, ensure_ascii=False).encode() + b"\n"
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _said(edition)
     there = None
     for name in _names(workspace, stem, guides.language_of(edition), record):
         path = workspace / name
@@ -121,7 +121,20 @@ def _language(path: Path) -> str:
 
 
 def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    """Of what stands in the file; None if there is none."""
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    try:
+        return _said(json.loads(content))
+    except (ValueError, KeyError, TypeError):
+        return hashlib.sha256(content).hexdigest()      # no notebook any more: the learner's own in any case
+
+
+def _said(guide: Any) -> str:
+    """Cells and outputs. JupyterLab adds metadata when a guide is merely looked at: that is no work in it."""
+    said = [(cell["cell_type"], guides.text(cell), cell.get("outputs", [])) for cell in guide["cells"]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _record(workspace: Path) -> dict[str, str]:

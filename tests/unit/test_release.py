@@ -192,3 +192,26 @@ def test_a_guide_of_the_learners_language_is_missing_or_not(notebooks, tmp_path)
     assert release.is_missing(folder)                           # this learner reads English
     release.release(tmp_path, ["01-try"])
     assert not release.is_missing(folder)
+
+
+def test_a_guide_that_was_only_looked_at_is_nobodys_work(notebooks, tmp_path):
+    write(notebooks, CODE("1"))
+    release.release(tmp_path)
+    mine = tmp_path / "01-try/01-try.ipynb"
+    book = json.loads(mine.read_text())
+    book["metadata"]["language_info"] = {"name": "python", "version": "3.11.2"}     # by JupyterLab
+    mine.write_text(json.dumps(book))
+    write(notebooks, CODE("2"))
+    assert release.release(tmp_path)[0].state == "updated"
+    book["cells"][0]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "seen"}]
+    mine.write_text(json.dumps(book))
+    write(notebooks, CODE("3"))
+    assert release.release(tmp_path)[0].state == "beside"                           # but who ran it has
+
+
+def test_what_is_no_notebook_any_more_stays(notebooks, tmp_path):
+    write(notebooks, CODE("1"))
+    release.release(tmp_path)
+    (tmp_path / "01-try/01-try.ipynb").write_text("my notes")
+    write(notebooks, CODE("2"))
+    assert release.release(tmp_path)[0].state == "beside"
