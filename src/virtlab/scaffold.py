@@ -89,12 +89,8 @@ def _guide(text: str) -> str:
 def _cells(text: str) -> Iterator[Any]:
     import nbformat
 
-    kind = "text"
-    for number, part in enumerate(re.split(r"^--- (\w+)\n", text, flags=re.MULTILINE)):
-        if number % 2:
-            kind = part
-        elif kind == "text":
-            yield nbformat.v4.new_markdown_cell(part.strip(), id=f"cell-{number // 2}")
-        else:
-            tags = {"tags": ["solution"]} if kind == "solution" else {}
-            yield nbformat.v4.new_code_cell(part.strip(), metadata=tags, id=f"cell-{number // 2}")
+    tags = {"en": ["lang-en"], "zh": ["lang-zh"], "code": [], "solution": ["solution"]}
+    parts = re.split(r"^--- (\w+)\n", text, flags=re.MULTILINE)[1:]
+    for number, (kind, part) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+        make = nbformat.v4.new_code_cell if kind in ("code", "solution") else nbformat.v4.new_markdown_cell
+        yield make(part.strip(), metadata={"tags": tags[kind]} if tags[kind] else {}, id=f"cell-{number}")
