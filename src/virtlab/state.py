@@ -83,6 +83,21 @@ def locked(slug: str, verb: str) -> Iterator[None]:
         yield
 
 
+def busy(slug: str) -> bool:
+    """Is a verb at work on the lab right now?"""
+    try:
+        descriptor = os.open(paths.data() / "locks" / f"{slug}.lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _held(slug: str, said: str) -> MachineError:
     try:
         holder = json.loads(said)

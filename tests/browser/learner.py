@@ -24,6 +24,7 @@ class Learner:
     """Somebody who has JupyterLab open for the first time."""
 
     home: Path
+    prefix: str = "/"
 
     @property
     def workspace(self) -> Path:
@@ -44,9 +45,21 @@ class Learner:
             subprocess.run([BIN / "lab", "finish", "05"], env=env, timeout=120, check=False)
         self._converge(jupyterlab_state="absent")
 
+    def watchers(self) -> int:
+        """How many processes follow a lab of this learner."""
+        found = 0
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_text().split("\0")
+                found += "virtlab.watch" in words and str(self.data) in (entry / "environ").read_text()
+            except OSError:
+                continue
+        return found
+
     def _converge(self, **more: Any) -> None:
         variables = {
-            "jupyterlab_name": NAME, "jupyterlab_port": 8991, "jupyterlab_token": "jupyter_token_browser",
+            "jupyterlab_name": NAME, "jupyterlab_port": 8991, "jupyterlab_base_url": self.prefix,
+            "jupyterlab_token": "jupyter_token_browser",
             "jupyterlab_workspace": str(self.workspace), "jupyterlab_data": str(self.workspace / ".jupyter"),
             "jupyterlab_environment": {"VIRTLAB_DATA": str(self.data), "PROMPT_DIRTRIM": "1"},
             "jupyterlab_settings": SETTINGS,

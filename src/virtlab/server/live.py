@@ -31,6 +31,7 @@ class Live:
         self.pages: dict[Page, set[str]] = {}
         self.watchers: dict[str, Watcher] = {}
         self._ticker = PeriodicCallback(self._tick, TICK)
+        self._shown: dict[str, tuple[str, bool]] = {}
         self._known: Any = None
         self._busy: Any = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -92,21 +93,20 @@ class Live:
     # Watchers
 
     def tell(self, slug: str, said: dict[str, Any]) -> None:
-        for page, watched in list(self.pages.items()):
-            if slug in watched:
-                page.tell(said)
+        for page in self._watching(slug):
+            page.tell(said)
 
     def _watch(self, slug: str) -> None:
-        if slug not in self.watchers and self._wanted(slug) and state.read(slug).phase == "started":
+        if slug not in self.watchers and self._watching(slug) and state.read(slug).phase == "started":
             watcher = self.watchers[slug] = Watcher(slug, self)
             self._task(watcher.run())
 
-    def _wanted(self, slug: str) -> bool:
-        return any(slug in watched for watched in self.pages.values())
+    def _watching(self, slug: str) -> list[Page]:
+        return [page for page, watched in self.pages.items() if slug in watched]
 
     def _release(self, slug: str) -> None:
         def look() -> None:
-            if not self._wanted(slug) and (watcher := self.watchers.get(slug)):
+            if not self._watching(slug) and (watcher := self.watchers.get(slug)):
                 watcher.stop()
 
         asyncio.get_running_loop().call_later(GRACE, look)
@@ -116,8 +116,11 @@ class Live:
         try:
             lab = lifecycle.open_lab(slug)
             tasks = [{"id": task.id, "title": task.title, "hints": len(task.hints)} for task in lab.tasks]
-            phase = state.read(slug).phase
-            said: dict[str, Any] = {"lab": slug, "title": lab.title, "phase": phase, "tasks": tasks}
+            phase, busy = state.read(slug).phase, state.busy(slug)
+            said: dict[str, Any] = {
+                "lab": slug, "title": lab.title, "phase": phase, "busy": busy, "tasks": tasks
+            }  # fmt: skip
+            self._shown[slug] = (phase, busy)
         except LabError as error:
             said = {"lab": slug, "error": error.as_dict()}
         for page in pages:
@@ -130,10 +133,10 @@ class Live:
         if stamps != self._known:
             self._known = stamps
             self.refresh()
-            for slug in {one for watched in self.pages.values() for one in watched}:
-                if slug not in self.watchers:
-                    self._stand(slug, [page for page, watched in self.pages.items() if slug in watched])
-                    self._watch(slug)
+        for slug in {one for watched in self.pages.values() for one in watched} - set(self.watchers):
+            if (state.read(slug).phase, state.busy(slug)) != self._shown.get(slug):
+                self._stand(slug, self._watching(slug))
+                self._watch(slug)
         if (busy := self._activity()) != self._busy:
             self._busy = busy
             for watcher in self.watchers.values():
@@ -181,7 +184,7 @@ class Watcher:
                                do=f"`lab grade {self.slug[:2]}` looks once; loading the page again, again.")
             self.live.tell(self.slug, {"lab": self.slug, "error": problem.as_dict()})
         else:
-            self.live._stand(self.slug, [page for page, some in self.live.pages.items() if self.slug in some])
+            self.live._stand(self.slug, self.live._watching(self.slug))
 
     def nudge(self) -> None:
         if self._process and self._process.stdin:

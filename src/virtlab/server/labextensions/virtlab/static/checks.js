@@ -160,26 +160,33 @@ export class Checklist extends Widget {
 
   async hint(task) {
     this.open.set(task.id, true);
-    await this.do(async () => this.hints.set(task.id, await ask(`labs/${this.slug}/hint`, { task: task.id })));
+    await this.do(async () => this.hints.set(task.id, await ask(`labs/${this.slug}/hint`, { task: task.id }, 0)));
     const given = this.hints.get(task.id);
     if (given) this.voice.textContent = `${words().hintOf(given.number, given.of)}: ${say(given.hint)}`;
   }
 
   beginning(phase) {
-    if (phase === 'finishing')
+    if (phase === 'finishing' && !this.stands.busy)
       return el('div.vl-begin', {}, el('p', {}, words().finishing), el('p', {}, rich(words().finishIt(this.number))));
-    const before = { new: words().notStarted, starting: words().half, finished: words().finished }[phase];
-    const label = this.busy ? words().starting : phase === 'finished' ? words().again : words().startIt;
+    const busy = this.busy || this.stands.busy;
+    const before = busy ? '' : { new: words().notStarted, starting: words().half, finished: words().finished }[phase];
+    const label = busy ? (phase === 'finishing' ? words().clearing : words().starting) : phase === 'finished' ? words().again : words().startIt;
     return el('div.vl-begin', {}, el('p', {}, before),
       phase === 'new' ? el('p.vl-quiet', {}, words().startsWhat) : '',
-      el('button.vl-button.vl-strong', { type: 'button', 'data-key': 'start', disabled: this.busy, onclick: () => this.start() }, label),
-      this.busy ? el('progress', { 'aria-label': words().starting }) : '');
+      el('button.vl-button.vl-strong', { type: 'button', 'data-key': 'start', disabled: busy, onclick: () => this.start() }, label),
+      busy ? el('progress', { 'aria-label': label }) : '');
   }
 
   async start() {
     this.busy = true;
     this.voice.textContent = words().starting;
-    await this.do(() => ask(`labs/${this.slug}/start`, {}));
+    await this.do(async () => {
+      try {
+        await ask(`labs/${this.slug}/start`, {}, 0);
+      } catch (error) {
+        if (error instanceof LabError) throw error; // else the answer got lost; the server tells how it went
+      }
+    });
   }
 
   async do(what) {

@@ -10,10 +10,18 @@ export class LabError extends Error {
   }
 }
 
-export async function ask(path, body) {
+/** With `again`, a question that got lost is asked again: browsers drop requests when a network card appears. */
+export async function ask(path, body, again = 3) {
   const settings = ServerConnection.makeSettings();
   const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
-  const answer = await ServerConnection.makeRequest(`${settings.baseUrl}virtlab/${path}`, init, settings);
+  let answer;
+  try {
+    answer = await ServerConnection.makeRequest(`${settings.baseUrl}virtlab/${path}`, init, settings);
+  } catch (error) {
+    if (!again) throw error;
+    await new Promise((done) => setTimeout(done, 700));
+    return ask(path, body, again - 1);
+  }
   const said = await answer.json().catch(() => ({ message: `${answer.status} ${answer.statusText}` }));
   if (!answer.ok) throw new LabError(said);
   return said;
