@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ import pytest
 import requests
 from converge import Converged, converge
 
-PORT = 8977
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
 URL = f"http://127.0.0.1:{PORT}/"
 SERVER = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(PORT)]
 SYSTEMD = Path("/run/systemd/system").is_dir()
