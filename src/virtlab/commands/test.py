@@ -17,7 +17,17 @@ from virtlab.errors import Exit
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
 SLOWEST = 8
 SHOWN = 200  # lines of a failed part
-FOLDERS = ("unit", "roles", "labs", "notebooks", "browser")
+# What pytest runs, and with how many workers. Each gets whole files: the cells of a guide share a kernel, the
+# tests of a role or a lab its containers. A proof compares the whole machine with before: one at a time.
+PROOFS = "tests/labs/test_proofs.py"
+PYTEST = {
+    "unit": (["tests/unit"], 2),
+    "roles": (["tests/roles"], 2),
+    "proofs": ([PROOFS], 0),
+    "answers": (["tests/labs", f"--ignore={PROOFS}"], 2),
+    "notebooks": (["tests/notebooks"], 2),
+    "browser": (["tests/browser"], 0),
+}
 
 
 @dataclass
@@ -69,16 +79,13 @@ def _parts(fast: bool, expression: str) -> Iterator[Part]:
         yield Part("ansible-lint", [tooling.program("ansible-lint"), "-q", "--nocolor"])
     if not fast:
         yield Part("up", [lab, "up", "--yes"])
-    for folder in FOLDERS:
-        if not any((paths.ROOT / "tests" / folder).glob("test_*.py")):
-            continue
+    for name, (where, workers) in PYTEST.items():
         chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
-        report = tooling.scratch() / f"{folder}.xml"
+        report = tooling.scratch() / f"{name}.xml"
         report.unlink(missing_ok=True)
-        pytest = [sys.executable, "-m", "pytest", "-q", f"tests/{folder}", f"--junit-xml={report}", *chosen]
-        # A guide's cells share a kernel; the labs share a machine: whole files are handed out.
-        workers = ["-n", "2", "--dist", "loadfile"] if folder in ("unit", "notebooks") else []
-        yield Part(folder, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}", *workers])
+        pytest = [sys.executable, "-m", "pytest", "-q", *where, f"--junit-xml={report}", *chosen]
+        shared = ["-n", str(workers), "--dist", "loadfile"] if workers else []
+        yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}", *shared])
 
 
 def _run(part: Part) -> None:
@@ -109,14 +116,14 @@ def _text(output: bytes | str | None) -> str:
 
 def _count(part: Part) -> None:
     """A part without tests of its own, a linter, counts as one."""
-    if part.name in FOLDERS:
+    if part.name in PYTEST:
         if part.code == 5:  # pytest found nothing to run under -k or -m
             part.code = 0
         report = tooling.scratch() / f"{part.name}.xml"
         if report.exists():
             _read(part, report)
             return
-    part.counts = {"failed": 1} if part.has_failed else {"passed": int(part.name not in FOLDERS)}
+    part.counts = {"failed": 1} if part.has_failed else {"passed": int(part.name not in PYTEST)}
 
 
 def _read(part: Part, report: Path) -> None:
