@@ -89,6 +89,17 @@ def test_it_answers_with_the_token_and_not_without(second):
     assert page.headers["Location"].startswith("/login")
 
 
+def test_the_kits_part_is_in_it(second):
+    labs = second.get("/virtlab/labs").json()["labs"]
+    assert {one["lab"] for one in labs} >= {source.stem for source in paths.NOTEBOOKS.glob("*.ipynb")}
+    assert requests.get(f"{URL}/virtlab/labs", timeout=10).status_code == 403
+    assert second.get("/lab/extensions/virtlab/static/remoteEntry.js").status_code == 200
+    assert '"name": "virtlab"' in second.get("/lab").text
+    opened = requests.post(f"{URL}/virtlab/labs/05-container-networks/open", timeout=20,
+                           headers={"Authorization": f"token {second.token.read_text()}"}).json()
+    assert second.get(f"/api/contents/{opened['guide']}?content=0").status_code == 200
+
+
 def test_only_this_machine_reaches_it(second):
     said = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True)
     with pytest.raises(OSError):
