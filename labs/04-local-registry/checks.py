@@ -240,31 +240,37 @@ def _(seat, lab):
 
 
 # push
+def neighbours(registry, lab):
+    """What to say when the tag of somebody else's lab is there."""
+    listed = registry.ask("GET", "/v2/reg-box/tags/list")[2]
+    return lab.values.whose("tag", listed.decode(errors="replace"))
+
+
 @check(
-    "reg-box can be pulled whole, as 1.0 and as stable",
+    "reg-box can be pulled whole, as 1.0 and under a tag of your own",
     task="push",
     after=["trusted", "lets_learner_in", "kept"],
     hint="The name of an image says where it is pushed to: registry.lab.test:5004/reg-box:1.0.",
 )
 def pushed(seat, lab):
-    registry = inside(lab)
+    registry, own = inside(lab), lab.values["tag"]
     found = {}
-    for tag in ("1.0", "stable"):
+    for tag in ("1.0", own):
         found[tag], content = registry.manifest("reg-box", tag)
         assert found[tag], (
-            f"I asked {mine(lab)} for `reg-box:{tag}` and got {content}. I expected its manifest. `docker "
-            f"push {mine(lab)}/reg-box:{tag}` puts it there."
+            f"I asked {mine(lab)} for `reg-box:{tag}` and got {content}. {neighbours(registry, lab)}"
+            f"I expected its manifest. `docker push {mine(lab)}/reg-box:{tag}` puts it there."
         )
         lost = registry.missing("reg-box", content) if len(set(found.values())) == len(found) else ""
         assert not lost, (
             f"`reg-box:{tag}` is listed, but its part {lost[:19]}… does not come back whole, so nobody can "
             f"pull it. Push it again: `docker push {mine(lab)}/reg-box:{tag}`."
         )
-    assert found["1.0"] == found["stable"], (
-        f"`reg-box:1.0` is {found['1.0'][:19]}… and `reg-box:stable` is {found['stable'][:19]}…. I expected "
+    assert found["1.0"] == found[own], (
+        f"`reg-box:1.0` is {found['1.0'][:19]}… and `reg-box:{own}` is {found[own][:19]}…. I expected "
         "two tags of one image. `docker tag` gives an image a second name; then push that."
     )
-    return f"`reg-box` comes back whole from {mine(lab)}, and `1.0` and `stable` are the same image."
+    return f"`reg-box` comes back whole from {mine(lab)}, and `1.0` and `{own}` are the same image."
 
 
 @pushed.broken_by

@@ -70,7 +70,7 @@ def grade(lab):
         words = {name: images[name] for name in ("registry", "busybox", "nginx")}
         done = subprocess.run(
             ["bash", "-euc", HELPERS + script], cwd=lab.work, capture_output=True, text=True, check=False,
-            env=os.environ | words | {"address": lab.host.registry.address}, timeout=60,
+            env=os.environ | words | lab.environment() | {"address": lab.host.registry.address}, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         results = checks.run([one for one in lab.checks if one.task == task], Seat(), lab)
@@ -178,8 +178,17 @@ WRONG = {
         "pushed",
         "two tags of one image",
         """docker pull --quiet registry.lab.test:5004/team/hello:1.0
-        docker tag registry.lab.test:5004/team/hello:1.0 registry.lab.test:5004/reg-box:stable
-        docker push --quiet registry.lab.test:5004/reg-box:stable""",
+        docker tag registry.lab.test:5004/team/hello:1.0 registry.lab.test:5004/reg-box:$LAB_TAG
+        docker push --quiet registry.lab.test:5004/reg-box:$LAB_TAG""",
+    ),
+    "push: a neighbour's tag": (
+        "push",
+        "pushed",
+        "is the name of somebody else's lab",
+        """docker tag registry.lab.test:5004/reg-box:1.0 registry.lab.test:5004/reg-box:golden-zebra
+        docker push --quiet registry.lab.test:5004/reg-box:golden-zebra
+        docker rmi registry.lab.test:5004/reg-box:golden-zebra
+        in_storage "rm -r repositories/reg-box/_manifests/tags/$LAB_TAG" """,
     ),
     "keep: the image pushed once more instead of the volume": (
         "keep",
