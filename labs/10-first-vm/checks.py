@@ -9,7 +9,6 @@ import requests
 from virtlab import guests
 from virtlab.checks import check
 
-WORD = "hello-vm"
 FILE = "only-here"
 FRESH, STALE = 1.5, 6.0  # seconds for which an answer from inside a guest, or none, serves several checks
 
@@ -227,20 +226,23 @@ def served(seat, lab, guest):
 
 
 @check(
-    "A page with the word hello-vm, served by the guest, can be read from the host",
+    "A page with your own word, served by the guest, can be read from the host",
     task="page",
     hint="The guest has busybox, and busybox has a web server: `busybox httpd --help`, inside.",
     after=["reachable"],
     seconds=40,
 )
 def page(seat, lab):
+    word = lab.values["word"]
+
     def test(guest):
         where, answer = served(seat, lab, guest)
-        assert answer.ok and WORD in answer.text, (
-            f"http://{where}/ (`{guest.name()}`) answers {answer.status_code}, and the word {WORD} is not in "
-            "its page. I expected an index.html with that word."
+        assert answer.ok and word in answer.text, (
+            f"http://{where}/ (`{guest.name()}`) answers {answer.status_code}, and your own word, `{word}` "
+            f"($LAB_WORD), is not in its page. {lab.values.whose('word', answer.text)}"
+            "I expected an index.html with that word."
         )
-        return f"`{guest.name()}` serves the word {WORD} at http://{where}/."
+        return f"`{guest.name()}` serves your word, `{word}`, at http://{where}/."
 
     return guests.any_of(guests.of_lab(seat, lab), test)
 
