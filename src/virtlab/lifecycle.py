@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from virtlab import catalogue, checks, claims, needs, paths, progress, state, summary, sweep
+from virtlab import catalogue, checks, claims, messages, needs, paths, progress, state, summary, sweep
 from virtlab.catalogue import Lab, Task
 from virtlab.errors import LabError, PlaybookError, UsageError
 from virtlab.language import say
@@ -136,7 +136,7 @@ def look(lab: Lab, seat: Seat) -> Grade:
     """Look at every outcome, and change nothing at all."""
     began = time.perf_counter()
     _begun(lab)
-    results = checks.run(lab.checks, seat, lab)
+    results = messages.told(checks.run(lab.checks, seat, lab), lab.folder)
     return Grade(lab, tuple(results), time.perf_counter() - began)
 
 

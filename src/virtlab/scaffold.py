@@ -92,5 +92,8 @@ def _cells(text: str) -> Iterator[Any]:
     tags = {"en": ["lang-en"], "zh": ["lang-zh"], "code": [], "solution": ["solution"]}
     parts = re.split(r"^--- (\w+)\n", text, flags=re.MULTILINE)[1:]
     for number, (kind, part) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
-        make = nbformat.v4.new_code_cell if kind in ("code", "solution") else nbformat.v4.new_markdown_cell
-        yield make(part.strip(), metadata={"tags": tags[kind]} if tags[kind] else {}, id=f"cell-{number}")
+        words = {"metadata": {"tags": tags[kind]} if tags[kind] else {}, "id": f"cell-{number}"}
+        if kind in ("code", "solution"):
+            yield nbformat.v4.new_code_cell(part.strip(), **words)
+        else:
+            yield nbformat.v4.new_markdown_cell(part.strip(), **words)
