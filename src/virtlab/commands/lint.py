@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from virtlab import catalogue, lint, render
+from virtlab import catalogue, lint, render, render_authors
 from virtlab.errors import Exit, UsageError
 
 
@@ -19,5 +19,7 @@ def run(options: argparse.Namespace) -> render.Result:
     found = [finding for slug in slugs for finding in lint.lint(slug)]
     data = {"labs": slugs, "findings": [one.as_dict() for one in found]}
     return render.Result(
-        data, lambda style: render.findings(found, len(slugs), style), Exit.FAILED if found else Exit.OK
+        data,
+        lambda style: render_authors.findings(found, len(slugs), style),
+        Exit.FAILED if found else Exit.OK,
     )

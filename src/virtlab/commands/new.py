@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from virtlab import render, scaffold
+from virtlab import render, render_authors, scaffold
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -13,4 +13,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> render.Result:
     made = scaffold.make(options.lab)
-    return render.Result(made.as_dict(), lambda style: render.made(made, style))
+    return render.Result(made.as_dict(), lambda style: render_authors.made(made, style))

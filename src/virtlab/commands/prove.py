@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from virtlab import prove, render
+from virtlab import prove, render, render_authors
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> render.Result:
         sys.stderr.flush()
 
     proof = prove.prove(options.lab, tell, busy=options.busy)
-    return render.Result(proof.as_dict(), lambda style: render.proof(proof, style), proof.exit)
+    return render.Result(proof.as_dict(), lambda style: render_authors.proof(proof, style), proof.exit)
