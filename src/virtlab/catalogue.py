@@ -12,6 +12,7 @@ from typing import Any
 from virtlab import checks as checking
 from virtlab import paths, quiz, settings
 from virtlab.errors import LabError, UsageError
+from virtlab.language import say
 from virtlab.quiz import Quiz
 from virtlab.text import Text, nearest
 from virtlab.values import Kind, Values, draw
@@ -86,9 +87,10 @@ class Lab:
             if one.id == wanted:
                 return one
         known = [one.id for one in self.tasks]
+        near = nearest(wanted, known)
         raise UsageError(
-            f"Lab {self.slug} has no task '{wanted}'{nearest(wanted, known)}.",
-            do=f"Its tasks are: {', '.join(known)}.",
+            say("Lab {lab} has no task '{task}'{near}.", lab=self.slug, task=wanted, near=near),
+            do=say("Its tasks are: {tasks}.", tasks=", ".join(known)),
         )
 
     def with_ports(self, moved: Mapping[str, int]) -> Lab:
@@ -237,7 +239,8 @@ def slug(wanted: str) -> str:
             return one
     names = known + [one.partition("-")[2] for one in known]
     raise UsageError(
-        f"There is no lab '{wanted}'{nearest(wanted, names)}.", do="`lab list` shows all of them."
+        say("There is no lab '{wanted}'{near}.", wanted=wanted, near=nearest(wanted, names)),
+        do=say("`lab list` shows all of them."),
     )
 
 

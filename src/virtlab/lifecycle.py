@@ -39,11 +39,14 @@ def _begun(lab: Lab) -> None:
     if phase == "started":
         return
     if phase in ("starting", "finishing"):
+        verb = phase.removesuffix("ing")
         raise UsageError(
-            f"Lab {lab.slug} did not get to the end of its {phase.replace('ing', '')}.",
-            do=f"`lab {phase.replace('ing', '')} {lab.number}` picks up where it stopped.",
+            say("Lab {lab} did not get to the end of its {verb}.", lab=lab.slug, verb=verb),
+            do=say("`lab {verb} {lab}` picks up where it stopped.", verb=verb, lab=lab.number),
         )
-    raise UsageError(f"Lab {lab.slug} is not started.", do=f"Run `lab start {lab.number}`.")
+    raise UsageError(
+        say("Lab {lab} is not started.", lab=lab.slug), do=say("Run `lab start {lab}`.", lab=lab.number)
+    )
 
 
 def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEvent | None = None) -> Started:
@@ -54,16 +57,16 @@ def start(wanted: str, *, ports: Mapping[str, int] | None = None, on_event: OnEv
         already = begun.phase == "started"
         if begun.phase == "finishing":
             raise UsageError(
-                f"Lab {lab.slug} is half finished.",
-                do=f"Run `lab finish {lab.number}` to the end, then start it.",
+                say("Lab {lab} is half finished.", lab=lab.slug),
+                do=say("Run `lab finish {lab}` to the end, then start it.", lab=lab.number),
             )
         known = (
             {name: port for name, port in begun.ports.items() if name in lab.ports} if begun.is_begun else {}
         )
         if already and any(known.get(name) != port for name, port in (ports or {}).items()):
             raise UsageError(
-                f"Lab {lab.slug} is started; its ports stay until it is finished.",
-                do=f"Run `lab finish {lab.number}`, then `lab start {lab.number} --port …`.",
+                say("Lab {lab} is started; its ports stay until it is finished.", lab=lab.slug),
+                do=say("Run `lab finish {lab}`, then `lab start {lab} --port …`.", lab=lab.number),
             )
         lab = lab.with_ports({**known, **(ports or {})})
         claims.check(lab)

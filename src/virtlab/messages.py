@@ -78,4 +78,5 @@ def _pattern(english: str) -> re.Pattern[str]:
 def _read(files: tuple[tuple[Path, int], ...]) -> Messages:
     import yaml
 
-    return Messages(pair for file, _ in files for pair in yaml.safe_load(file.read_text(encoding="utf-8")))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+    return Messages(pair for file, _ in files for pair in yaml.load(file.read_bytes(), loader))  # noqa: S506

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from virtlab.language import choose
+from virtlab.language import choose, say
 from virtlab.language import current as language
 
 __all__ = ["Text", "language", "nearest"]
@@ -21,4 +21,4 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(wanted, list(known), 1, 0.5)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    return say(" (did you mean '{word}'?)", word=near[0]) if near else ""

@@ -84,6 +84,22 @@ PHRASES = {
     "{minutes} minutes": "{minutes} 分钟",
     "about {minutes} minutes": "约 {minutes} 分钟",
     "cannot be used: {why}": "无法使用：{why}",
+    # errors
+    "Lab {lab} did not get to the end of its {verb}.": "实验 {lab} 的 {verb} 没有执行完。",
+    "`lab {verb} {lab}` picks up where it stopped.": "`lab {verb} {lab}` 从中断处继续。",
+    "Lab {lab} is not started.": "实验 {lab} 还没有启动。",
+    "Run `lab start {lab}`.": "运行 `lab start {lab}`。",
+    "Lab {lab} is half finished.": "实验 {lab} 只清理了一半。",
+    "Run `lab finish {lab}` to the end, then start it.": "先把 `lab finish {lab}` 执行完，再启动。",
+    "Lab {lab} is started; its ports stay until it is finished.":
+        "实验 {lab} 已启动，结束之前不能换端口。",
+    "Run `lab finish {lab}`, then `lab start {lab} --port …`.":
+        "先运行 `lab finish {lab}`，再运行 `lab start {lab} --port …`。",
+    "There is no lab '{wanted}'{near}.": "没有实验“{wanted}”{near}。",
+    "`lab list` shows all of them.": "`lab list` 列出全部实验。",
+    "Lab {lab} has no task '{task}'{near}.": "实验 {lab} 没有任务“{task}”{near}。",
+    "Its tasks are: {tasks}.": "它的任务有：{tasks}。",
+    " (did you mean '{word}'?)": "（是不是“{word}”？）",
     # lists
     "There are no labs here.": "这里没有实验。",
     "No lab was started yet. `lab list` shows what there is.":
