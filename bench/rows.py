@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import live
 from measure import LAB, PYTHON, ROOT, CannotMeasureError, as_json, median, run, wait_for
 from memory import standing_services
 
@@ -54,6 +55,8 @@ def rows(times: int) -> list[Row]:
                 partial(lab, slug, times))
             for slug in labs()
         ),
+        Row("live", "following lab 05 while nobody does anything; seeing what somebody does", "bench/live.py",
+            following),
         Row("testinfra", "the checks of lab 05 under pytest and testinfra", "pytest bench/testinfra_05.py",
             partial(testinfra, times)),
         Row("wordpress", "WordPress from nothing to its article over HTTP", "", wordpress),
@@ -171,6 +174,18 @@ def lab(slug: str, times: int) -> list[Figure]:
                f"./lab grade {number}"),
         Figure(f"lab {number}: solve", seconds(solve), "", f"./lab solve {number}"),
         Figure(f"lab {number}: finish", seconds(finish), "", f"./lab finish {number}"),
+    ]  # fmt: skip
+
+
+def following() -> list[Figure]:
+    with own_learner(live.SLUG) as env:
+        cost = live.measure(env)
+    alone, together = (f"{part:.2%} of one core" for part in (cost.watcher, cost.watcher + cost.docker))
+    return [
+        Figure("following a lab, idle: the watcher", alone, "≤ 2 %", "bench/live.py"),
+        Figure("with what Docker does for it", together, "", "bench/live.py"),
+        Figure("from a command's end to its task's red", seconds(cost.red), "≤ 2 s", "bench/live.py"),
+        Figure("from a command's end to its task's green", seconds(cost.green), "≤ 2 s", "bench/live.py"),
     ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HEARTBEAT = 20.0  # seconds between two looks when nothing happens: for what nobody tells us
 SHARE = 0.015  # and then no more than this part of the time is spent looking
+BUSY = 0.1  # of the time is spent looking where others never rest
 LIVELY = 10.0  # seconds after something happened in which we look every second: servers take a while
 EVERY = 1.0
 GAP = 0.2  # seconds from one look's end to the next one's begin, whatever happens
@@ -39,6 +40,12 @@ class Pace:
                 return  # every look makes this noise
         self._lively = at + LIVELY
         self.due = min(self.due, max(at + SETTLE, self._ended + GAP))
+
+    def murmured(self, at: float) -> None:
+        """Something happened, most likely to somebody else's things: one look, and not many a minute."""
+        if at > self._ended + ECHO:
+            took = self._ended - self._began
+            self.due = min(self.due, max(at + SETTLE, self._ended + max(2 * EVERY, took / BUSY)))
 
     def typed(self, at: float) -> None:
         """Somebody is working on this machine: look every second."""

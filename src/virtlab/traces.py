@@ -24,22 +24,24 @@ EVENTS = [
 Ring = Callable[[str], None]
 
 
-def docker(ring: Ring) -> None:
-    """Ring at every change the Docker daemon tells of, for ever."""
+def docker(ring: Ring, prefix: str) -> None:
+    """Ring at every change Docker tells of, for ever; `elsewhere` if no name of the lab is in it."""
     import docker as sdk
 
     while True:
         try:
             client = sdk.from_env()
-            for _ in client.events(filters={"event": EVENTS}):
-                ring("docker")
+            for event in client.events(filters={"event": EVENTS}, decode=True):
+                said = event.get("Actor", {}).get("Attributes", {}).values()
+                ring("docker" if any(f"{prefix}-" in one for one in said) else "elsewhere")
         except Exception:  # whatever keeps it from us, the checks will say so
             time.sleep(AGAIN)
         ring("docker")
 
 
-def libvirt(ring: Ring) -> None:
-    """Ring at every change libvirt tells of, for ever."""
+def libvirt(ring: Ring, prefix: str) -> None:
+    """Ring at every change libvirt tells of, for ever. There are few: whose they are does not matter."""
+    del prefix
     import libvirt as api
 
     api.registerErrorHandler(lambda *_: None, None)  # it prints to stderr by itself otherwise

@@ -29,7 +29,7 @@ Ring = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Noise:
-    why: str  # docker, libvirt, files, typed
+    why: str  # docker, elsewhere, libvirt, typed
     at: float
 
 
@@ -83,8 +83,9 @@ class Watch:
     def _listen(self) -> None:
         listeners = [traces.docker] if self.lab.needs.docker else []
         listeners += [traces.libvirt] if self.lab.needs.libvirt else []
+        about = (self.ring, self.lab.prefix)
         for one in listeners:
-            threading.Thread(target=one, args=(self.ring,), daemon=True, name=one.__name__).start()
+            threading.Thread(target=one, args=about, daemon=True, name=one.__name__).start()
         self.files, self.code = traces.Files(self.lab.work), traces.Files(self.lab.folder, depth=0)
         self.terminals = traces.Terminals()
 
@@ -109,6 +110,8 @@ class Watch:
     def _hear(self, noise: Noise) -> None:
         if noise.why == "typed":
             self.pace.typed(noise.at)
+        elif noise.why == "elsewhere":
+            self.pace.murmured(noise.at)
         else:
             self.pace.rang(noise.at, own=noise.why == "docker")
 

@@ -65,6 +65,19 @@ def test_what_every_look_causes_itself_does_not_ring_for_ever():
     assert len(begun) * 0.5 / 3600 < 0.02
 
 
+def test_others_who_never_rest_are_not_followed_closely():
+    pace, begun = Pace(), 0
+    for tenth in range(6000):
+        if tenth / 10 >= pace.due:
+            pace.looked(tenth / 10, tenth / 10 + 0.4, False)
+            begun += 1
+        pace.murmured(tenth / 10)
+    assert begun * 0.4 / 600 < 0.11
+    pace.looked(700.0, 700.4, False)
+    pace.murmured(710.0)
+    assert pace.due == pytest.approx(710.1)     # and yet it may have been the learner's
+
+
 def test_a_slow_machine_is_left_room_to_work():
     pace = Pace()
     pace.looked(0.0, 4.0, True)

@@ -5,7 +5,7 @@ import {
 } from './jupyter.js';
 import { Checklist } from './checks.js';
 import { StartHere } from './start.js';
-import { News, ask } from './server.js';
+import { News, ask, bePatient } from './server.js';
 import { words } from './words.js';
 
 const START = 'virtlab:start-here';
@@ -26,6 +26,7 @@ export const plugins = {
   optional: [ITerminalTracker, ILayoutRestorer, ILauncher, ICommandPalette],
   activate: (app, shell, notebooks, terminals, restorer, launcher, palette) => {
     const { commands } = app;
+    bePatient(app.serviceManager.serverSettings);
     const news = new News();
     document.head.append(Object.assign(document.createElement('link'), {
       rel: 'stylesheet', href: new URL('virtlab.css', import.meta.url).href,
@@ -119,9 +120,16 @@ export const plugins = {
       panel.toolbar.insertItem(10, 'virtlab', new ToolbarButton({
         icon, label: words().besides, onClick: () => commands.execute(OPEN, { lab: slug }),
       }));
+      let lives = false; // before it has begun to live, a kernel's status is unknown as well
       panel.sessionContext.statusChanged.connect((__, status) => {
         const list = checklists.find((one) => one.content.slug === slug);
-        if (list) list.content.pause(status === 'dead' || status === 'terminating');
+        if (['idle', 'busy'].includes(status)) {
+          lives = true;
+          if (list) list.content.pause(false);
+        } else if (lives && ['dead', 'terminating', 'unknown'].includes(status)) {
+          lives = false;
+          if (list) list.content.pause(true);
+        }
       });
       panel.disposed.connect(() => {
         const stillOpen = notebooks.find((one) => one !== panel && slugOf(one) === slug);

@@ -10,7 +10,26 @@ export class LabError extends Error {
   }
 }
 
-/** With `again`, a question that got lost is asked again: browsers drop requests when a network card appears. */
+/**
+ * Browsers drop their requests when a network card appears, and in a lab about containers they appear all the time.
+ * JupyterLab would say that it cannot read or save a file; what can be asked twice is asked again instead.
+ */
+export function bePatient(settings) {
+  const { fetch } = settings;
+  settings.fetch = async (request, ...more) => {
+    const twice = ['GET', 'PUT'].includes(request.method);
+    for (let left = twice ? 3 : 0; ; left--) {
+      try {
+        return await fetch.call(null, left ? request.clone() : request, ...more);
+      } catch (error) {
+        if (!left || request.signal.aborted) throw error;
+        await new Promise((done) => setTimeout(done, 700));
+      }
+    }
+  };
+}
+
+/** With `again`, a question that got lost is asked again. */
 export async function ask(path, body, again = 3) {
   const settings = ServerConnection.makeSettings();
   const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
