@@ -113,7 +113,7 @@ def _overview() -> str:
     lines = "\n".join(f"  {name:<9} {said}" for name, (_, said) in COMMANDS.items())
     return (
         "usage: lab COMMAND [options]\n\nA training lab kit about virtualization and containers.\n\n"
-        f"{lines}\n\n`lab COMMAND --help` says more. Every command takes --json.\n\n{EXITS}"
+        f"{lines}\n\n`lab COMMAND --help` says more. Every command takes --json and --lang.\n\n{EXITS}"
     )
 
 

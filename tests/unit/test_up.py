@@ -211,3 +211,24 @@ def test_where_nobody_could_answer_it_does_not_ask(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     up.ask("about", "question")
     assert capsys.readouterr().err == ""
+
+
+EN, ZH = {"jupyterlab_language": "en"}, {"jupyterlab_language": "zh"}
+
+
+@pytest.mark.parametrize(("locale", "told", "expected"), [
+    ("C.UTF-8", ({}, {}, None), {}),
+    ("zh_CN.UTF-8", ({}, {}, None), ZH),        # and it goes on so, whatever terminal comes next
+    ("zh_CN.UTF-8", ({}, EN, None), {}),
+    ("C.UTF-8", ({}, ZH, "en"), EN),
+    ("C.UTF-8", (ZH, {}, "en"), ZH),
+])
+def test_jupyterlab_speaks_as_it_was_told_to(monkeypatch, locale, told, expected):
+    monkeypatch.setenv("LC_ALL", locale)
+    assert up._language(*told) == expected
+
+
+@pytest.mark.parametrize("wrong", ["de", "zh_CN", "", False])
+def test_there_is_no_edition_in_other_languages(wrong):
+    with pytest.raises(UsageError, match="There is no edition in"):
+        up._language({"jupyterlab_language": wrong}, {}, None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from virtlab import paths, playbooks, render, roles, root, settings, workspace
 from virtlab.errors import MachineError, UsageError
-from virtlab.language import LANGUAGES, SETTING, known, of_locale
+from virtlab.language import LANGUAGES, SETTING, of_locale
 from virtlab.playbooks import PlaybookResult
 
 LOCK = Path("/run/virtlab.lock")
@@ -130,7 +130,7 @@ def _language(values: Mapping[str, Any], kept: Mapping[str, Any], asked: str | N
         chosen = of_locale()
     if chosen is None:
         return values
-    if known(str(chosen)) != chosen:
+    if chosen not in LANGUAGES:
         raise UsageError(f"There is no edition in '{chosen}'.", do=f"There are: {', '.join(LANGUAGES)}.")
     return {**values, SETTING: chosen}
 
