@@ -93,7 +93,7 @@ def _place(
         if there and digest in (there, record.get(name)):
             record[name] = digest
             return "kept", name                         # as it is, or as the learner has worked in it
-        if there in (None, record.get(name)):
+        if there is None or _is_ours(path, record.get(name)):
             break                                       # nobody has changed it since it was released
     record[name] = digest
     if not check:
@@ -105,7 +105,7 @@ def _names(workspace: Path, stem: str, language: str, record: dict[str, str]) ->
     """Where it may go, in this order. An edition in another language has its own name from then on."""
     first, own = f"{stem}.ipynb", f"{stem}.{language}.ipynb"
     elsewhere = (workspace / own).exists()
-    if not elsewhere and _digest(workspace / first) not in (None, record.get(first)):
+    if not elsewhere and (workspace / first).exists() and not _is_ours(workspace / first, record.get(first)):
         elsewhere = _language(workspace / first) != language
     base = f"{stem}.{language}" if elsewhere else stem
     for number in itertools.count():
@@ -129,6 +129,11 @@ def _digest(path: Path) -> str | None:
         return _said(json.loads(content))
     except (ValueError, KeyError, TypeError):
         return hashlib.sha256(content).hexdigest()      # no notebook any more: the learner's own in any case
+
+
+def _is_ours(path: Path, recorded: str | None) -> bool:
+    """As it was released. The first records were of the file's bytes."""
+    return recorded in (_digest(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _said(guide: Any) -> str:

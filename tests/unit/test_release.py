@@ -1,5 +1,6 @@
 """Releasing guides: a release never costs a learner their work, in whichever language it was done."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -215,3 +216,13 @@ def test_what_is_no_notebook_any_more_stays(notebooks, tmp_path):
     (tmp_path / "01-try/01-try.ipynb").write_text("my notes")
     write(notebooks, CODE("2"))
     assert release.release(tmp_path)[0].state == "beside"
+
+
+def test_a_record_of_the_files_bytes_is_known_as_well(notebooks, tmp_path):
+    write(notebooks, CODE("1"))
+    release.release(tmp_path)
+    mine = tmp_path / "01-try/01-try.ipynb"
+    old = {"01-try/01-try.ipynb": hashlib.sha256(mine.read_bytes()).hexdigest()}
+    (tmp_path / release.RECORD).write_text(json.dumps(old))
+    write(notebooks, CODE("2"))
+    assert release.release(tmp_path)[0].state == "updated"
