@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from learner import ROOT, Learner
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 GUIDE = "05-container-networks"
 TITLE = "bridge, host and none"
@@ -69,6 +69,15 @@ def task(page: Page, name: str) -> Locator:
     return page.locator(f".vl-checks li[data-task={name}]")
 
 
+def lost(route: Route, left: list[int]) -> None:
+    """The browser drops this request, if any are left to be dropped."""
+    if left:
+        left.pop()
+        route.abort("internetdisconnected")
+    else:
+        route.continue_()
+
+
 def enter(page: Page, line: str, seconds: int = 30) -> str:
     """Type a command in the lab's terminal and wait for its end; what the terminal shows then."""
     mark = f"{time.monotonic_ns() % 10**8}"
@@ -107,12 +116,15 @@ def test_a_wrong_token_is_refused(browser: Browser, address: str) -> None:
 
 
 def test_a_lab_opens_by_keyboard_its_terminal_on_the_right(page: Page, learner: Learner, shot) -> None:
+    lose = [*range(2)]                  # as when a network card appears: they are asked again
+    page.route(re.compile(r"/api/contents/05-.*ipynb\?"), lambda route: lost(route, lose))
     page.locator(".vl-start").get_by_role("button", name=TITLE).last.focus()
     page.keyboard.press("Enter")
     expect(page.locator(f"{SHOWN} h1")).to_contain_text(TITLE)
     terminal, checks = page.locator(".jp-Terminal"), page.locator(".vl-checks")
     expect(terminal.locator(".xterm-accessibility")).to_contain_text(re.compile(r"[#$]"))
     expect(checks).to_contain_text("This lab is not started yet.")
+    assert not lose
     shot("2-opened")
     left, right, below = (one.bounding_box() for one in (page.locator(PANEL), terminal, checks))
     assert left["x"] + left["width"] <= right["x"]
@@ -209,6 +221,24 @@ def test_a_page_that_is_loaded_again_is_as_it_was_and_follows_on(page: Page, lea
     assert page.locator(".jp-Terminal").count() == 1
     enter(page, "docker stop -t 0 net-shop", seconds=20)
     expect(task(page, "names")).to_have_attribute("data-state", "fail", timeout=3000)
+
+
+def test_it_rests_while_the_guides_kernel_is_dead(page: Page, learner: Learner) -> None:
+    tab(page, f"{GUIDE}.ipynb").click()
+    expect(page.locator(f"{PANEL} .jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle")
+    page.locator("#jp-MainMenu >> text=Kernel").click()
+    page.locator("li[data-command='kernelmenu:shutdown']").click()
+    expect(page.locator(".vl-checks")).to_contain_text("Paused: the guide’s kernel has stopped.")
+    until = time.monotonic() + 15
+    while learner.watchers() and time.monotonic() < until:
+        page.wait_for_timeout(200)
+    assert learner.watchers() == 0
+    page.locator(".vl-checks").get_by_role("button", name="Go on").click()
+    expect(task(page, "names")).to_have_attribute("data-state", "fail")
+    page.wait_for_timeout(500)
+    assert learner.watchers() == 1
+    page.reload()                       # starts one again
+    expect(page.locator(f"{PANEL} .jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle")
 
 
 def test_dark_stays_dark(page: Page, shot) -> None:
