@@ -13,7 +13,7 @@ from virtlab.catalogue import Lab
 from virtlab.errors import UsageError
 
 TEMPLATE = Path(__file__).with_name("template")
-FILES = ("lab.yml", "start.yml", "solve.yml", "finish.yml", "checks.py", "quiz.yml")
+FILES = ("lab.yml", "start.yml", "solve.yml", "finish.yml", "checks.py", "messages.yml", "quiz.yml")
 
 
 @dataclass(frozen=True)

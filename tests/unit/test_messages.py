@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from virtlab import checks, messages, paths
+from virtlab import checks, messages, paths, scaffold
 from virtlab.messages import NAME, Messages
 
 ENGINE = [messages.OURS.with_name(f"{name}.py") for name in ("containers", "stack", "guests", "values")]
@@ -47,7 +47,8 @@ def said(file):
 
 LABS = sorted(file.parent for file in paths.LABS.glob("*/messages.yml"))
 FILES = [(folder / "messages.yml", [folder / "checks.py"]) for folder in LABS]
-IDS = [folder.name for folder in LABS]
+FILES.append((scaffold.TEMPLATE / "messages.yml.in", [scaffold.TEMPLATE / "checks.py.in"]))
+IDS = [*(folder.name for folder in LABS), "lab new"]
 
 
 @pytest.mark.parametrize(("file", "sources"), [*FILES, (messages.OURS, ENGINE)], ids=[*IDS, "engine"])
