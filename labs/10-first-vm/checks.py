@@ -13,8 +13,8 @@ from virtlab.checks import check
 FILE = "only-here"
 FRESH, STALE = 1.5, 6.0  # seconds for which an answer from inside a guest, or none, serves several checks
 
-# All that the checks want to know from inside, asked at once: every program costs under emulation. Who listens
-# on port 80 is known by its control group, for which nobody has to be root.
+# All that the checks want to know from inside, asked at once: every program costs under emulation. Who
+# listens on port 80 is known by its control group, for which nobody has to be root.
 ASK = f"""
 echo name=$(cat /proc/sys/kernel/hostname)
 test -e {FILE} && echo file=yes || echo file=no
@@ -304,8 +304,8 @@ def comes_back(seat, lab):
             "enabled-runtime",
             "not-found",
         ), (
-            f"{unit} runs in `{name}`, and is {said.get('UnitFileState') or 'not enabled'}: after the next boot it "
-            f"will not be there. `sudo systemctl enable {unit.removesuffix('.service')}`, inside."
+            f"{unit} runs in `{name}`, and is {said.get('UnitFileState') or 'not enabled'}: after the next boot "
+            f"it will not be there. `sudo systemctl enable {unit.removesuffix('.service')}`, inside."
         )
         seconds = int(said.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
         assert seconds < 120, (
