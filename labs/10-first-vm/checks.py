@@ -304,8 +304,8 @@ def comes_back(seat, lab):
             "enabled-runtime",
             "not-found",
         ), (
-            f"{unit} runs in `{name}`, and is {said.get('UnitFileState') or 'not enabled'}: after the next boot "
-            f"it will not be there. `sudo systemctl enable {unit.removesuffix('.service')}`, inside."
+            f"{unit} runs in `{name}`, and is {said.get('UnitFileState') or 'not enabled'}: after the next "
+            f"boot it will not be there. `sudo systemctl enable {unit.removesuffix('.service')}`, inside."
         )
         seconds = int(said.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
         assert seconds < 120, (
