@@ -17,15 +17,15 @@ from virtlab.errors import Exit
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
 SLOWEST = 8
 SHOWN = 200  # lines of a failed part
-# What pytest runs, and with how many workers. Each gets whole files: the cells of a guide share a kernel, the
-# tests of a role or a lab its containers. A proof compares the whole machine with before: one at a time.
+# What pytest runs, and with how many workers. Each gets whole files, because the tests of a role or a lab
+# share containers; guides only share the machine. A proof compares all of it with before: one at a time.
 PROOFS = "tests/labs/test_proofs.py"
 PYTEST = {
     "unit": (["tests/unit"], 2),
     "roles": (["tests/roles"], 2),
     "proofs": ([PROOFS], 0),
     "answers": (["tests/labs", f"--ignore={PROOFS}"], 2),
-    "notebooks": (["tests/notebooks"], 2),
+    "notebooks": (["--dist=load", "tests/notebooks"], 2),
     "browser": (["tests/browser"], 0),
 }
 
@@ -83,9 +83,9 @@ def _parts(fast: bool, expression: str) -> Iterator[Part]:
         chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
         report = tooling.scratch() / f"{name}.xml"
         report.unlink(missing_ok=True)
-        pytest = [sys.executable, "-m", "pytest", "-q", *where, f"--junit-xml={report}", *chosen]
-        shared = ["-n", str(workers), "--dist", "loadfile"] if workers else []
-        yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}", *shared])
+        shared = ["-n", str(workers), "--dist=loadfile"] if workers else []
+        pytest = [sys.executable, "-m", "pytest", "-q", *shared, *where, f"--junit-xml={report}", *chosen]
+        yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}"])
 
 
 def _run(part: Part) -> None:
