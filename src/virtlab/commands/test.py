@@ -22,9 +22,9 @@ SHOWN = 200  # lines of a failed part
 PROOFS = "tests/labs/test_proofs.py"
 PYTEST = {
     "unit": (["tests/unit"], 2),
-    "roles": (["tests/roles"], 2),
+    "roles": (["tests/roles"], 0),
     "proofs": ([PROOFS], 0),
-    "answers": (["tests/labs", f"--ignore={PROOFS}"], 2),
+    "answers": (["tests/labs", f"--ignore={PROOFS}"], 0),
     "notebooks": (["--dist=load", "tests/notebooks"], 2),
     "browser": (["tests/browser"], 0),
 }
