@@ -78,14 +78,17 @@ def remains() -> set[str]:
     usual = {"network bridge", "network host", "network none", "guest network default"}  # the packages' own
     found = {f"{kind} {line}" for kind, command in listings.items() for line in _lines(command)} - usual
     found |= {f"hosts: {line}" for line in Path("/etc/hosts").read_text().splitlines() if line.strip()}
-    found |= {f"mount: {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines()}
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    # Docker's own, once its daemon has run: a network namespace, and the daemon's identity.
+    found |= {f"mount: {place}" for place in mounts if not place.startswith(("/run/docker", "/run/netns"))}
     for folder, pattern in (
         ("/etc/docker", "**/*"),
         ("/etc/systemd/system", "**/virtlab*"),
         ("/var", "l*/virtlab"),
     ):
-        found |= {f"file {file}" for file in Path(folder).glob(pattern)}
-    return found | {f"group {line}" for line in _lines(["getent", "group", "docker", "libvirt", "kvm"])}
+        found |= {f"file {file}" for file in Path(folder).glob(pattern) if file.name != "key.json"}
+    groups = [line.split(":") for line in _lines(["getent", "group", "docker", "libvirt", "kvm"])]
+    return found | {f"group {name}: {who}" for name, *_, members in groups for who in members.split(",") if who}
 
 
 def _lines(command: list[str]) -> list[str]:
