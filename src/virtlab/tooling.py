@@ -87,8 +87,10 @@ def remains() -> set[str]:
         ("/var", "l*/virtlab"),
     ):
         found |= {f"file {file}" for file in Path(folder).glob(pattern) if file.name != "key.json"}
-    every = [line.split(":") for line in _lines(["getent", "group", "docker", "libvirt", "kvm"])]
-    return found | {f"group {name}: {one}" for name, *_, members in every for one in members.split(",") if one}
+    for line in _lines(["getent", "group", "docker", "libvirt", "kvm"]):
+        name, *_, members = line.split(":")
+        found |= {f"group {name}: {who}" for who in members.split(",") if who}
+    return found
 
 
 def _lines(command: list[str]) -> list[str]:
