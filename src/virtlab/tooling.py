@@ -64,6 +64,9 @@ def _do(command: list[str], what: str) -> None:
         raise MachineError(f"Installing {what} failed: {said}", do="Is the network up? Try again.")
 
 
+OTHERS_MOUNTS = ("/run/docker/netns/default", "/run/netns")
+
+
 def remains() -> set[str]:
     """What `lab up` makes outside of packages, as lines that can be compared: nothing may be left of it."""
     listings = {
@@ -79,14 +82,14 @@ def remains() -> set[str]:
     found = {f"{kind} {line}" for kind, command in listings.items() for line in _lines(command)} - usual
     found |= {f"hosts: {line}" for line in Path("/etc/hosts").read_text().splitlines() if line.strip()}
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    # Docker's own, once its daemon has run: a network namespace, and the daemon's identity.
-    found |= {f"mount: {place}" for place in mounts if not place.startswith(("/run/docker", "/run/netns"))}
+    # dockerd and `ip netns` mount these for good at their first use; what is below or beside them counts.
+    found |= {f"mount: {place}" for place in mounts if place not in OTHERS_MOUNTS}
     for folder, pattern in (
         ("/etc/docker", "**/*"),
         ("/etc/systemd/system", "**/virtlab*"),
         ("/var", "l*/virtlab"),
     ):
-        found |= {f"file {file}" for file in Path(folder).glob(pattern) if file.name != "key.json"}
+        found |= {f"file {file}" for file in Path(folder).glob(pattern)} - {"file /etc/docker/key.json"}
     for line in _lines(["getent", "group", "docker", "libvirt", "kvm"]):
         name, *_, members = line.split(":")
         found |= {f"group {name}: {who}" for who in members.split(",") if who}
