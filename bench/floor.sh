@@ -62,7 +62,7 @@ packages() {
 
 daemons() {
     if [ -d /run/systemd/system ]; then systemctl -q start docker libvirtd; return; fi
-    docker info >/dev/null 2>&1 || { setsid dockerd >/dev/null 2>&1 & echo dockerd >>"$state/started"; }
+    docker info >/dev/null 2>&1 || { setsid dockerd >/dev/null 2>&1 & echo docker >>"$state/started"; }
     [ -S /run/libvirt/virtlogd-sock ] || { virtlogd -d; echo virtlogd >>"$state/started"; }
     [ -S /run/libvirt/libvirt-sock ] || { libvirtd -d; echo libvirtd >>"$state/started"; }
     until_true docker info
@@ -221,11 +221,13 @@ down() {
     rm -rf "/etc/docker/certs.d/$registry"
     sed -i "/ $host\$/d" /etc/hosts
     if [ -f "$state/started" ]; then
-        while read -r daemon; do pkill -x -F "/run/$daemon.pid" "$daemon" || kill "$(<"/var/run/$daemon.pid")"; done <"$state/started"
+        while read -r daemon; do end "$(<"/run/$daemon.pid")"; done <"$state/started"
     fi
     if [ -s "$state/new-packages" ]; then xargs apt-get -qq -y purge <"$state/new-packages"; fi
     rm -rf --one-file-system "$state" "$cache"
 }
+
+end() { kill "$1" && for _ in {1..300}; do kill -0 "$1" || return 0; sleep 0.1; done; }
 
 remove_images() {
     local base image parent

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -111,6 +112,16 @@ def living(pidfile: Path) -> int | None:
     return pid if command_line(pid) else None
 
 
+def marked(mark: str) -> Iterator[int]:
+    """Processes with this in the environment they were started with, the eldest first."""
+    for pid in sorted(int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
+        try:
+            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                yield pid
+        except OSError:
+            continue  # it has ended
+
+
 def end(pid: int, patience: float = 30) -> None:
     for sig, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, 5)):
         try:
@@ -130,11 +141,16 @@ class Daemon:
         self.module, self.name, self.command, self.ready = module, p["name"], p["command"], p["ready"]
         self.pidfile = Path(p["run_dir"]) / f"{self.name}.pid"
         self.log = Path(p["log_dir"]) / f"{self.name}.log"
+        self.mark = f"VIRTLAB_DAEMON={self.pidfile}"
 
     def ours(self) -> int | None:
-        """The process we started; a pid file of yesterday may name somebody else's by now."""
+        """The process we started; a pid file of yesterday may name somebody else's by now, or be lost."""
+        wanted = self.command or [self.name]
         pid = living(self.pidfile)
-        return pid if pid and same(command_line(pid), self.command or [self.name]) else None
+        if pid and same(command_line(pid), wanted):
+            return pid
+        # Children inherit the mark, so the command counts as well; of its own forks a daemon is the eldest.
+        return next((pid for pid in marked(self.mark) if same(command_line(pid), wanted)), None)
 
     def alive(self) -> bool:
         return all(map(answers, self.ready)) if self.ready else self.ours() is not None
@@ -160,6 +176,7 @@ class Daemon:
             "HOME": account.pw_dir,
             "USER": account.pw_name,
             "LOGNAME": account.pw_name,
+            "VIRTLAB_DAEMON": str(self.pidfile),
             **{key: str(value) for key, value in p["environment"].items()},
         }
         result = subprocess.run(

@@ -13,6 +13,7 @@ import shutil
 import socket
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -180,6 +181,9 @@ class Registry:
                 self.changes.append(str(path))
                 if not self.check:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not self.check and self.trust.parent.is_dir():
+            with suppress(OSError):  # somebody else's registry is trusted there
+                self.trust.parent.rmdir()
 
     def taken_by(self, address: str) -> str:
         """Who has the port, if it is not our own container."""

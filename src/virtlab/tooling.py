@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from virtlab import paths
@@ -93,7 +94,17 @@ def remains() -> set[str]:
     for line in _lines(["getent", "group", "docker", "libvirt", "kvm"]):
         name, *_, members = line.split(":")
         found |= {f"group {name}: {who}" for who in members.split(",") if who}
-    return found
+    return found | {f"daemon {mark}" for mark in _daemons()}
+
+
+def _daemons() -> set[str]:
+    """What still runs of what was started without systemd: `virtlab_daemon` marks it in its environment."""
+    marks = set()
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended meanwhile
+            found = [one for one in file.read_bytes().split(b"\0") if one.startswith(b"VIRTLAB_DAEMON=")]
+            marks |= {one.decode(errors="replace") for one in found}
+    return marks
 
 
 def _lines(command: list[str]) -> list[str]:

@@ -102,6 +102,14 @@ def test_killed_it_starts_again_whatever_its_pid_file_says(state: Path) -> None:
     assert answers()
 
 
+@pytest.mark.skipif(SYSTEMD, reason="systemd knows its processes without a pid file")
+def test_it_is_known_without_its_pid_file(state: Path) -> None:
+    assert run(state).ok
+    Path("/run/virtlab/daemon-test.pid").unlink()
+    assert run(state, daemon_state="absent").changed >= 1
+    assert not answers()
+
+
 @pytest.mark.skipif(SYSTEMD, reason="systemd owns its units; nobody else's program gets in between")
 def test_what_somebody_else_started_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(SERVER, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as theirs:
