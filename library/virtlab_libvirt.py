@@ -157,6 +157,8 @@ class Host:
                     <dhcp><range start='{subnet[10]}' end='{subnet[250]}'/></dhcp></ip>
                   <dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options>
                 </network>""")
+        elif not network.isPersistent() and self.change(f"network {name} is kept"):
+            conn.networkDefineXML(network.XMLDesc())    # /etc/libvirt was removed under a running one
         if not network.autostart() and self.change(f"network {name} starts with the host"):
             network.setAutostart(True)
         hook = self.p["hook"]
@@ -186,6 +188,8 @@ class Host:
                 return
             pool = conn.storagePoolDefineXML(
                 f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>")
+        elif not pool.isPersistent() and self.change(f"pool {name} is kept"):
+            conn.storagePoolDefineXML(pool.XMLDesc())
         if not pool.autostart() and self.change(f"pool {name} starts with the host"):
             pool.setAutostart(True)
         if not pool.isActive() and self.change(f"pool {name} is started"):
@@ -241,9 +245,11 @@ class Host:
             for thing in [*(p for p in pools if p.name() == self.p["pool"]),
                           *(n for n in networks if n.name() == self.p["network"])]:
                 if self.change(f"libvirt's {thing.name()} is removed"):
+                    kept = thing.isPersistent()     # not when /etc/libvirt was removed under a running one
                     if thing.isActive():
                         thing.destroy()
-                    thing.undefine()
+                    if kept:
+                        thing.undefine()
         if self.hook.exists() and self.change(f"{self.hook} is removed"):
             subprocess.run([self.hook, self.p["network"], "stopped", "end", "-"], check=False,
                            capture_output=True)

@@ -113,6 +113,15 @@ def test_a_second_run_changes_nothing(role):
     assert role.converge()["changed"] == 0
 
 
+def test_what_lost_its_configuration_gets_it_again(role, connection):
+    connection.networkLookupByName("vmtest").undefine()     # it runs on until somebody stops it
+    connection.storagePoolLookupByName("vmtest").undefine()
+    assert role.converge()["changed"] == 1
+    assert connection.networkLookupByName("vmtest").isPersistent()
+    assert connection.storagePoolLookupByName("vmtest").isPersistent()
+    assert role.converge()["changed"] == 0
+
+
 def test_what_was_stopped_is_started_again_on_the_same_subnet(role, connection):
     before = json.loads(role.report.read_text())["subnet"]
     connection.networkLookupByName("vmtest").destroy()

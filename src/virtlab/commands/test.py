@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree  # our own pytest wrote it
@@ -17,17 +18,17 @@ from virtlab.errors import Exit
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
 SLOWEST = 8
 SHOWN = 200  # lines of a failed part
-# What pytest runs, and with how many workers. Each gets whole files, because the tests of a role or a lab
-# share containers; guides only share the machine. A proof compares all of it with before: one at a time.
+# What pytest runs. Two workers get whole files, or all that is about one lab, answers and guide, because that
+# shares containers. A proof compares the whole machine with before: one at a time. Roles share its daemons.
 PROOFS = "tests/labs/test_proofs.py"
 PYTEST = {
-    "unit": (["tests/unit"], 2),
-    "roles": (["tests/roles"], 0),
-    "proofs": ([PROOFS], 0),
-    "answers": (["tests/labs", f"--ignore={PROOFS}"], 0),
-    "notebooks": (["--dist=load", "tests/notebooks"], 2),
-    "browser": (["tests/browser"], 0),
-}
+    "unit": ["-n2", "--dist=loadfile", "tests/unit"],
+    "roles": ["tests/roles"],
+    "proofs": [PROOFS],
+    "labs": ["-n2", "--dist=loadgroup", "--no-loadscope-reorder", "tests/labs", "tests/notebooks",
+             f"--ignore={PROOFS}"],
+    "browser": ["tests/browser"],
+}  # fmt: skip
 
 
 @dataclass
@@ -59,38 +60,45 @@ def run(options: argparse.Namespace) -> render.Result:
     tooling.install(browser=not options.fast)
     was_there = paths.HOST_D.exists()
     before = None if was_there or options.fast else tooling.remains()
-    done = []
-    for part in _parts(options.fast, options.k):
-        _run(part)
-        done.append(part)
-        if part.name == "up" and part.has_failed:
-            break  # nothing after it could work
+    done = _prepare(options.fast, linters=not options.k)
+    if not any(part.name == "up" and part.has_failed for part in done):  # nothing after it could work
+        for part in _tests(options.fast, options.k):
+            done.append(_run(part))
     if before is not None:
         done.append(_take_down(before))
     return _result(done, time.monotonic() - began)
 
 
-def _parts(fast: bool, expression: str) -> Iterator[Part]:
-    lab = str(paths.ROOT / "lab")
-    if not expression:
-        yield Part("ruff", [tooling.program("ruff"), "check", "--quiet", "."])
-        yield Part("mypy", [tooling.program("mypy"), "--no-error-summary"])
-        yield Part("yamllint", [tooling.program("yamllint"), "--strict", "."])
-        yield Part("ansible-lint", [tooling.program("ansible-lint"), "-q", "--nocolor"])
-    if not fast:
-        yield Part("up", [lab, "up", "--yes"])
-    for name, (where, workers) in PYTEST.items():
+def _prepare(fast: bool, *, linters: bool) -> list[Part]:
+    """The linters look at the files while the machine is made ready, which mostly waits for downloads."""
+    parts = [
+        Part("ruff", [tooling.program("ruff"), "check", "--quiet", "."]),
+        Part("mypy", [tooling.program("mypy"), "--no-error-summary"]),
+        Part("yamllint", [tooling.program("yamllint"), "--strict", "."]),
+        Part("ansible-lint", [tooling.program("ansible-lint"), "-q", "--nocolor"]),
+    ] if linters else []  # fmt: skip
+    with ThreadPoolExecutor(1) as beside:
+        linted = beside.map(_execute, parts)
+        up = [] if fast else [_run(Part("up", [str(paths.ROOT / "lab"), "up", "--yes"]))]
+        return [*up, *(_report(part, named=False) for part in linted)]
+
+
+def _tests(fast: bool, expression: str) -> Iterator[Part]:
+    for name, words in PYTEST.items():
         chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
         report = tooling.scratch() / f"{name}.xml"
         report.unlink(missing_ok=True)
-        shared = ["-n", str(workers), "--dist=loadfile"] if workers else []
-        pytest = [sys.executable, "-m", "pytest", "-q", *shared, *where, f"--junit-xml={report}", *chosen]
+        pytest = [sys.executable, "-m", "pytest", "-q", *words, f"--junit-xml={report}", *chosen]
         yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}"])
 
 
-def _run(part: Part) -> None:
+def _run(part: Part) -> Part:
     sys.stderr.write(f"{part.name:<13}")
     sys.stderr.flush()
+    return _report(_execute(part))
+
+
+def _execute(part: Part) -> Part:
     began = time.monotonic()
     try:
         done = subprocess.run(
@@ -102,12 +110,18 @@ def _run(part: Part) -> None:
         part.code, part.output = 124, f"{_text(late.output)}\nIt did not end within {LIMIT // 60} minutes."
     part.seconds = time.monotonic() - began
     _count(part)
+    return part
+
+
+def _report(part: Part, *, named: bool = True) -> Part:
     summary = ", ".join(f"{count} {what}" for what, count in part.counts.items() if count)
-    sys.stderr.write(f"{'FAILED' if part.has_failed else 'ok':<7}{part.seconds:6.1f} s  {summary}\n")
+    name = "" if named else f"{part.name:<13}"
+    sys.stderr.write(f"{name}{'FAILED' if part.has_failed else 'ok':<7}{part.seconds:6.1f} s  {summary}\n")
     if part.has_failed:
         lines = part.output.rstrip().splitlines()
         cut = [f"… {len(lines) - SHOWN} lines before"] if len(lines) > SHOWN else []
         sys.stderr.write("\n".join([*cut, *lines[-SHOWN:], "", ""]))
+    return part
 
 
 def _text(output: bytes | str | None) -> str:
