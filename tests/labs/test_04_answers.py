@@ -3,12 +3,10 @@
 Every answer starts from the solution and changes it; the solution of the task puts it back.
 """
 
-import os
-import subprocess
-
 import pytest
+from answers import bash, started, verdicts
 
-from virtlab import checks, lifecycle
+from virtlab import lifecycle
 from virtlab.seat import Seat
 
 pytestmark = pytest.mark.host
@@ -44,16 +42,8 @@ mirror() {  # OPTIONS AND IMAGE: something else on the mirror's port
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The lab, started and solved once, with data and a workspace of its own."""
-    folder = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIRTLAB_DATA", str(folder / "data"))
-        patch.setenv("VIRTLAB_WORKSPACE", str(folder / "work"))
-        patch.setenv("DOCKER_CONFIG", str(folder / "docker"))
-        lab = lifecycle.start("04").lab
-        lifecycle.solve("04")
+    with started("04", tmp_path_factory, solved=True) as lab:
         yield lab
-        lifecycle.finish("04")
 
 
 @pytest.fixture
@@ -66,15 +56,8 @@ def grade(lab):
         if script.startswith("seed"):  # the leak once more, as at the start
             next(one for one in lab.checks if one.id == "cleaned").undo(Seat(), lab)
             script = script.removeprefix("seed")
-        images = lab.host.base_images.images
-        words = {name: images[name] for name in ("registry", "busybox", "nginx")}
-        done = subprocess.run(
-            ["bash", "-euc", HELPERS + script], cwd=lab.work, capture_output=True, text=True, check=False,
-            env=os.environ | words | lab.environment() | {"address": lab.host.registry.address}, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        results = checks.run([one for one in lab.checks if one.task == task], Seat(), lab)
-        return {one.id: (str(one.state), one.message) for one in results}
+        bash(lab, HELPERS + script)
+        return verdicts(lab, task)
 
     yield grade
     for container in Seat().docker.containers.list(all=True, filters={"name": "^/?reg-other$"}):

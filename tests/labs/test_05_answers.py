@@ -1,10 +1,8 @@
 """Lab 05: right answers that are not ours pass; what only looks right is refused, each for its reason."""
 
-import subprocess
-
 import pytest
+from answers import bash, started, verdicts
 
-from virtlab import checks, lifecycle
 from virtlab.seat import Seat
 
 pytestmark = pytest.mark.host
@@ -14,13 +12,8 @@ SERVE = "mkdir -p /www; echo {word} > /www/index.html; exec httpd -f -p {listen}
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The lab, started once for all answers, with data and a workspace of its own."""
-    folder = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIRTLAB_DATA", str(folder / "data"))
-        patch.setenv("VIRTLAB_WORKSPACE", str(folder / "work"))
-        yield lifecycle.start("05").lab
-        lifecycle.finish("05")
+    with started("05", tmp_path_factory) as lab:
+        yield lab
 
 
 @pytest.fixture
@@ -28,15 +21,8 @@ def grade(lab):
     """Run commands, then grade one task: {check: (state, message)}. What they made is removed again."""
 
     def grade(task, script):
-        images = lab.host.base_images.images
-        words = lab.environment() | {"busybox": images["busybox"], "nginx": images["nginx"]}
-        done = subprocess.run(
-            ["bash", "-euc", script], env={"PATH": "/usr/local/bin:/usr/bin:/bin", **words},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        results = checks.run([one for one in lab.checks if one.task == task], Seat(), lab)
-        return {one.id: (str(one.state), one.message) for one in results}
+        bash(lab, script)
+        return verdicts(lab, task)
 
     yield grade
     docker = Seat().docker

@@ -1,11 +1,9 @@
 """Lab 06: right answers that are not ours pass; those that only look right are refused, each for a reason."""
 
-import subprocess
-
 import pytest
+from answers import bash, started, verdicts
 
-from virtlab import checks, lifecycle
-from virtlab.seat import Seat
+from virtlab import lifecycle
 
 pytestmark = pytest.mark.host
 
@@ -34,29 +32,12 @@ published="-p 127.0.0.1:8106:80"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The lab, started and solved once for all answers, with data and a workspace of its own."""
-    folder = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIRTLAB_DATA", str(folder / "data"))
-        patch.setenv("VIRTLAB_WORKSPACE", str(folder / "work"))
-        started = lifecycle.start("06").lab
-        lifecycle.solve("06")
-        yield started
-        lifecycle.finish("06")
+    with started("06", tmp_path_factory, solved=True) as lab:
+        yield lab
 
 
 def run(lab, script):
-    images = lab.host.base_images.images
-    words = lab.environment() | {name: images[name] for name in ("busybox", "nginx", "mariadb", "wordpress")}
-    done = subprocess.run(
-        ["bash", "-euc", CONTAINERS + script], env={"PATH": "/usr/local/bin:/usr/bin:/bin", **words},
-        cwd=lab.work, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def verdicts(lab):
-    return {one.id: (str(one.state), one.message) for one in checks.run(lab.checks, Seat(), lab)}
+    bash(lab, CONTAINERS + script)
 
 
 RIGHT = {

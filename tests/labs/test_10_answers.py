@@ -5,8 +5,9 @@ Nothing is booted here: that a guest answers over SSH and HTTP is shown by `lab 
 
 import libvirt
 import pytest
+from answers import started
 
-from virtlab import checks, guests, lifecycle
+from virtlab import checks, guests
 from virtlab.seat import Seat
 
 pytestmark = pytest.mark.host
@@ -18,13 +19,8 @@ CARD = "<interface type='network'><source network='{network}'/></interface>"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The lab, started once for all answers, with data and a workspace of its own."""
-    folder = tmp_path_factory.mktemp("learner")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIRTLAB_DATA", str(folder / "data"))
-        patch.setenv("VIRTLAB_WORKSPACE", str(folder / "work"))
-        yield lifecycle.start("10").lab
-        lifecycle.finish("10")
+    with started("10", tmp_path_factory) as lab:
+        yield lab
 
 
 class Answers:
