@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from virtlab import paths
+from virtlab import facts, paths
 from virtlab.catalogue import Lab
 from virtlab.errors import MachineError
 from virtlab.ports import Listeners
@@ -51,22 +50,20 @@ def _looks(lab: Lab, seat: Seat) -> Iterator[Callable[[], object]]:
 
 
 def _memory(lab: Lab) -> None:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) // 1024
-            if free < lab.needs.memory_mb:
-                raise MachineError(
-                    f"Lab {lab.slug} needs {lab.needs.memory_mb} MiB of free memory; there are {free} MiB.",
-                    do="Finish other labs (`lab status` shows them) or close programs, then start it again.",
-                )
+    free = facts.memory()["MemAvailable"]
+    if free < lab.needs.memory_mb:
+        raise MachineError(
+            f"Lab {lab.slug} needs {lab.needs.memory_mb} MiB of free memory; there are {free} MiB.",
+            do="Finish other labs (`lab status` shows them) or close programs, then start it again.",
+        )
 
 
 def _disk(lab: Lab) -> None:
     for place in filter(
         None, ("/var/lib/docker" if lab.needs.docker else "", _pool(lab), str(paths.data().parent))
     ):
-        folder = next(path for path in (Path(place), *Path(place).parents) if path.exists())
-        free = shutil.disk_usage(folder).free // MIB
+        folder, bytes_free = facts.room(Path(place))
+        free = bytes_free // MIB
         if free < lab.needs.disk_mb:
             raise MachineError(
                 f"Lab {lab.slug} needs {lab.needs.disk_mb} MiB of free disk space; {folder} has {free} MiB.",

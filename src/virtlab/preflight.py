@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from virtlab import paths
+from virtlab import facts, paths
 from virtlab.errors import MachineError
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
@@ -76,8 +76,7 @@ def finish_interrupted_dpkg() -> bool:
 
 
 def _distribution() -> list[str]:
-    lines = [line.partition("=") for line in Path("/etc/os-release").read_text().splitlines()]
-    release = {key: value.strip('"') for key, _, value in lines}
+    release = facts.release()
     if (release.get("ID"), release.get("VERSION_ID")) in SUPPORTED:
         return []
     return [
@@ -87,8 +86,7 @@ def _distribution() -> list[str]:
 
 
 def _memory() -> list[str]:
-    lines = [line.split() for line in Path("/proc/meminfo").read_text().splitlines()]
-    total = next(int(line[1]) * 1024 for line in lines if line[0] == "MemTotal:") / GB
+    total = facts.memory()["MemTotal"] * 2**20 / GB
     if total < MIN_MEMORY_GB:
         raise MachineError(
             f"This machine has {total:.1f} GB of memory; the lab host alone takes about {MIN_MEMORY_GB} GB.",
@@ -102,11 +100,10 @@ def _memory() -> list[str]:
 def _check_disk() -> None:
     needed = NEEDS_GB_AGAIN if (paths.HOST_D / "jupyterlab.json").exists() else NEEDS_GB
     for folder in (paths.STATE, paths.CACHE, Path("/var/lib/docker"), Path("/tmp")):  # noqa: S108  (looked at only)
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
-        free = shutil.disk_usage(existing).free / GB
+        existing, free = facts.room(folder)
         wants = NEEDS_GB_AGAIN if folder.name == "tmp" else needed
-        if free < wants:
+        if free / GB < wants:
             raise MachineError(
-                f"{existing} has {free:.1f} GB free; `lab up` needs {wants:.1f} GB there.",
+                f"{existing} has {free / GB:.1f} GB free; `lab up` needs {wants:.1f} GB there.",
                 do="Make room, for example with `apt-get clean` or `docker system df`, then run it again.",
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from virtlab import doctor, ports
+from virtlab import doctor, facts, ports
 from virtlab.doctor import State, containers, kernel, machine, network
 from virtlab.doctor import ports as doctor_ports
 from virtlab.doctor.finding import ask
@@ -104,9 +104,11 @@ def test_client_version(said: str, version: str) -> None:
     assert containers.client_version(said) == version
 
 
-def test_os_release_and_meminfo() -> None:
-    assert machine.os_release('ID=debian\nVERSION_ID="12"\n')["VERSION_ID"] == "12"
-    assert machine.meminfo("MemTotal:       24683964 kB\nHugePages_Total:       0\n")["MemTotal"] == 24105
+def test_facts_are_this_machines() -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    assert abs(facts.memory()["MemTotal"] - total) <= 1
+    assert facts.release()["ID"] in Path("/etc/os-release").read_text()
+    assert facts.room(Path("/proc/no/such"))[0] == Path("/proc")
 
 
 def test_kernel_devices_are_tried_and_leave_no_trace() -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from virtlab import paths, preflight
+from virtlab import facts, paths, preflight
 from virtlab.doctor.finding import Finding, State, names
 
 GROUP = "machine"
@@ -32,14 +32,8 @@ def probe() -> Iterator[Finding]:
     yield python()
 
 
-def os_release(text: str) -> dict[str, str]:
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
-
-
 def system() -> Finding:
-    file = Path("/etc/os-release")
-    release = os_release(file.read_text()) if file.exists() else {}
+    release = facts.release()
     name = release.get("PRETTY_NAME", "an unknown system")
     said = f"{name}, Linux {platform.release()}, {platform.machine()}."
     if (release.get("ID"), release.get("VERSION_ID")) in preflight.SUPPORTED:
@@ -65,14 +59,8 @@ def cpus() -> Finding:
     return Finding("cpus", GROUP, State.OK, f"{count} CPU cores.")
 
 
-def meminfo(text: str) -> dict[str, int]:
-    """Each line of /proc/meminfo, in MiB."""
-    lines = (line.split() for line in text.splitlines())
-    return {words[0].rstrip(":"): int(words[1]) // 1024 for words in lines if len(words) > 1}
-
-
 def memory() -> Finding:
-    found = meminfo(Path("/proc/meminfo").read_text())
+    found = facts.memory()
     free, total = found.get("MemAvailable", 0), found.get("MemTotal", 0)
     said = f"{free} of {total} MiB of memory available."
     if total < preflight.MIN_MEMORY_GB * 1000:
@@ -89,20 +77,15 @@ def disks() -> Iterator[Finding]:
     kept = [Path("/var/lib/docker"), paths.STATE, paths.CACHE, paths.data(), paths.workspace()]
     systems: dict[int, list[Path]] = {}
     for folder in kept:
-        systems.setdefault(existing(folder).stat().st_dev, []).append(folder)
+        systems.setdefault(facts.room(folder)[0].stat().st_dev, []).append(folder)
     for number, folders in enumerate(systems.values()):
-        free = shutil.disk_usage(existing(folders[0])).free / preflight.GB
+        free = facts.room(folders[0])[1] / preflight.GB
         said = f"{free:.1f} GB free for {names([paths.short(one) for one in folders])}."
         state, do = State.OK, ""
         if free < LITTLE_DISK_GB:
             state = State.FAIL if free < preflight.NEEDS_GB_AGAIN else State.WARN
             do = "Make room: `docker system df` and `du -xh / | sort -h | tail` show what is large."
         yield Finding("disk" if number == 0 else f"disk.{number + 1}", GROUP, state, said, do)
-
-
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def cgroups() -> Finding:
