@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from virtlab import facts, paths
 from virtlab.errors import MachineError
 
 SUPPORTED = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
+DPKG = Path("/var/lib/dpkg")
 GB = 1000**3
 NEEDS_GB = 8.0  # all that a first `lab up` writes, and the rooms it builds images in
 NEEDS_GB_AGAIN = 0.5
@@ -56,7 +58,7 @@ def check() -> list[str]:
 
 def finish_interrupted_dpkg() -> bool:
     """apt refuses to work after a killed dpkg; so does every role that installs something."""
-    if not any(Path("/var/lib/dpkg/updates").iterdir()):
+    if not any((DPKG / "updates").iterdir()) or _is_dpkg_at_work():
         return False
     done = subprocess.run(
         ["dpkg", "--configure", "-a"],
@@ -73,6 +75,16 @@ def finish_interrupted_dpkg() -> bool:
             do="Run `dpkg --configure -a` as root, put right what it says, then run `lab up` again.",
         )
     return True
+
+
+def _is_dpkg_at_work() -> bool:
+    """Somebody else installs just now, Ubuntu's unattended upgrades perhaps; the roles wait for that."""
+    with (DPKG / "lock-frontend").open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _distribution() -> list[str]:

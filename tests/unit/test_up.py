@@ -122,6 +122,19 @@ def test_no_room_names_the_folder_and_both_figures(monkeypatch):
         preflight.check()
 
 
+def test_a_package_installation_at_work_is_not_an_interrupted_one(tmp_path, monkeypatch):
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "updates/0001").touch()
+    monkeypatch.setattr(preflight, "DPKG", tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it went between"))
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", hold, tmp_path / "lock-frontend"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as apt:
+        apt.stdout.readline()
+        assert not preflight.finish_interrupted_dpkg()
+        apt.stdin.close()
+
+
 @pytest.mark.host
 def test_a_full_disk(tmp_path):
     """On a real one: 16 MB in memory."""
