@@ -127,7 +127,10 @@ def test_a_package_installation_at_work_is_not_an_interrupted_one(tmp_path, monk
     (tmp_path / "updates/0001").touch()
     monkeypatch.setattr(preflight, "DPKG", tmp_path)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it went between"))
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX);"
+        "print(flush=True); sys.stdin.read()"
+    )
     words = [sys.executable, "-c", hold, tmp_path / "lock-frontend"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as apt:
         apt.stdout.readline()
