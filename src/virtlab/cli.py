@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from virtlab import __version__, groups, language
 from virtlab.errors import Exit, LabError
+from virtlab.language import say
 from virtlab.render import Result, Style, error
 
 # name → (module, one line of help); in the order in which they are met
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail(problem, as_json)
         return int(problem.exit)
     except KeyboardInterrupt:
-        print("\nStopped. The same command picks up from here.", file=sys.stderr)  # noqa: T201
+        print(f"\n{say('Stopped. The same command picks up from here.')}", file=sys.stderr)  # noqa: T201
         return 130
     except BrokenPipeError:  # `lab list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,6 +128,9 @@ def _unknown(name: str) -> LabError:
 
 def _fail(problem: LabError, as_json: bool) -> None:
     if as_json:
+        from virtlab import messages
+
+        problem = messages.error(problem)
         print(json.dumps({"error": problem.as_dict()}, ensure_ascii=False, indent=2), flush=True)  # noqa: T201
     else:
         print(error(problem, Style(sys.stderr)), file=sys.stderr)  # noqa: T201

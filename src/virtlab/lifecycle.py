@@ -96,7 +96,10 @@ def _first(lab: Lab, seat: Seat, last: State) -> tuple[State, list[str]]:
     }
     before = [thing for thing in found if thing.key not in old]
     theirs = [str(thing) for thing in before if thing.name.startswith(f"{lab.prefix}-")]
-    notes = [f"{name} was here before the lab and is left alone, at the finish too." for name in theirs]
+    notes = [
+        say("{name} was here before the lab and is left alone, at the finish too.", name=name)
+        for name in theirs
+    ]
     return State(before=[thing.key for thing in before]), notes
 
 
@@ -258,7 +261,7 @@ def _sweep(lab: Lab, seat: Seat, before: set[str] | None) -> tuple[list[str], li
         return (
             names,
             [],
-            [f"{name} was not made by this lab, which was never started: it is left alone." for name in mine],
+            [say("{name} is not this never started lab's, and is left alone.", name=name) for name in mine],
         )
     if all(thing.key in before for thing in kept):
         return names, [], []

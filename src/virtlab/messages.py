@@ -1,7 +1,8 @@
 """What checks say, in the reader's language.
 
 Checks speak English. messages.yml, beside a lab's checks.py, has the same sentences in Chinese, with {names}
-where the values stand; the one in this folder has those of the engine. What is in neither stays English.
+where the values stand; the one in this folder has those of the engine, and errors.yml its errors. What is in
+none of them stays English.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from virtlab.checks import Result
+from virtlab.errors import LabError
 from virtlab.language import current
 
 NAME = re.compile(r"\{(\w+)\}")
 OURS = Path(__file__).with_name("messages.yml")
+ERRORS = Path(__file__).with_name("errors.yml")
 
 
 def told(results: Iterable[Result], folder: Path) -> Iterator[Result]:
@@ -24,9 +27,9 @@ def told(results: Iterable[Result], folder: Path) -> Iterator[Result]:
     if current() != "zh":
         yield from results
         return
-    files = tuple((file, file.stat().st_mtime_ns) for file in (folder / OURS.name, OURS) if file.exists())
-    known = _read(files)
+    files = (folder / OURS.name, OURS)
     for one in results:
+        known = _known(*files, ERRORS) if one.state == "unknown" else _known(*files)
         yield replace(
             one,
             title=known.say(one.title),
@@ -34,6 +37,14 @@ def told(results: Iterable[Result], folder: Path) -> Iterator[Result]:
             hint=known.say(one.hint),
             do=known.say(one.do),
         )
+
+
+def error(problem: LabError) -> LabError:
+    """An error, said to this reader."""
+    if current() == "zh":
+        known = _known(ERRORS)
+        problem.message, problem.do = known.say(problem.message), known.say(problem.do)
+    return problem
 
 
 class Messages:
@@ -72,6 +83,10 @@ def _pattern(english: str) -> re.Pattern[str]:
             parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>.*?)")
             seen.add(part)
     return re.compile("".join(parts), re.DOTALL)
+
+
+def _known(*files: Path) -> Messages:
+    return _read(tuple((file, file.stat().st_mtime_ns) for file in files if file.exists()))
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from virtlab import catalogue, needs, progress, state
+from virtlab import catalogue, messages, needs, progress, state
 from virtlab.catalogue import Broken, Lab
 from virtlab.errors import LabError
 from virtlab.progress import Record
@@ -48,7 +48,7 @@ class Entry:
             "solved": list(self.solved),
             "passed": f"{self.record.passed} of {len(self.record.checks)}" if self.record.checks else None,
             "touched": self.touched,
-            "why": [{"message": one.message, "do": one.do} for one in self.why],
+            "why": [{"message": one.message, "do": one.do} for one in map(messages.error, self.why)],
         }
 
 

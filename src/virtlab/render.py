@@ -83,6 +83,9 @@ def indent(text: str, by: int) -> str:
 
 
 def error(problem: LabError, style: Style) -> str:
+    from virtlab import messages
+
+    problem = messages.error(problem)
     said = f"{style.paint(say('Error:'), 'bad')} {problem.message}"
     return f"{said}\n{style.paint(say('What to do:'), 'strong')} {problem.do}" if problem.do else said
 

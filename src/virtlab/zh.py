@@ -148,6 +148,18 @@ PHRASES = {
     "Removed: {names}.": "已清除：{names}。",
     "Appeared meanwhile and not the lab's, so left alone: {names}.":
         "期间出现、但不属于本实验，因此原样保留：{names}。",
+    "{name} was here before the lab and is left alone, at the finish too.":
+        "{name} 在实验之前就存在，原样保留，结束时也不动它。",
+    "{name} is not this never started lab's, and is left alone.":
+        "这个实验从未启动过，{name} 不是它的，原样保留。",
+    "{lab} is open in JupyterLab.": "{lab} 已在 JupyterLab 中打开。",
+    "Open this in a browser:": "请在浏览器中打开：",
+    "Drawn into {file}.": "已画到 {file}。",
+    "This follows what you do; Ctrl-C ends it.": "会跟着你的操作更新；按 Ctrl-C 结束。",
+    "{lab} is finished.": "{lab} 已结束。",
+    "JupyterLab is stopped. `lab jupyter start` starts it.":
+        "JupyterLab 已停止。`lab jupyter start` 会启动它。",
+    "Stopped. The same command picks up from here.": "已停止。再运行同样的命令，会从这里继续。",
     # the verbs, in a guide
     "{lab} was started already, and is still ready.": "{lab} 早已启动，依然就绪。",
     "{lab} is ready.": "{lab} 已就绪。",

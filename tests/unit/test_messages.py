@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from virtlab import checks, messages, paths, scaffold
+from virtlab.errors import LabError
 from virtlab.messages import NAME, Messages
 
 ENGINE = [messages.OURS.with_name(f"{name}.py") for name in ("containers", "stack", "guests", "values")]
@@ -65,6 +66,47 @@ def test_each_sentence_is_one_that_is_said_with_the_same_values(file: Path, sour
 def test_everything_a_learner_reads_is_there(file: Path, sources: list[Path]) -> None:
     known = {bare(pair["en"]) for pair in yaml.safe_load(file.read_text())}
     assert sorted(set(said(sources[0])) - known) == []
+
+
+LEARNERS = [
+    paths.ROOT / "src/virtlab" / f"{name}.py" for name in (
+        "claims", "cli", "distribution", "needs", "playbooks", "ports", "progress", "prove", "quiz", "root",
+        "seat", "settings", "state", "sweep", "values", "workspace", "commands/jupyter", "commands/report",
+        "commands/topology", "server/command", "server/live", "server/opening",
+    )
+]  # fmt: skip
+ERRORS = ("LabError", "UsageError", "MachineError", "Unknown", "PlaybookError")
+
+
+def wrong(file):
+    """What errors say: what happened, and what to do."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ERRORS:
+            for text in map(lines, [*node.args, *(one.value for one in node.keywords if one.arg == "do")]):
+                if text and re.search(r"\w\w", text):
+                    yield bare(text)
+
+
+def test_every_error_that_a_learner_can_meet_is_there_and_no_other() -> None:
+    pairs = yaml.safe_load(messages.ERRORS.read_text())
+    known = {bare(pair["en"]) for pair in pairs}
+    assert sorted({text for file in LEARNERS for text in wrong(file)} - known) == []
+    somewhere = set().union(*(written(file) for file in [*LEARNERS, paths.ROOT / "src/virtlab/checks.py",
+                                                         paths.ROOT / "src/virtlab/catalogue.py"]))
+    assert sorted(known - somewhere) == []
+    for pair in pairs:
+        assert set(NAME.findall(pair["zh"])) == set(NAME.findall(pair["en"])), pair["zh"]
+
+
+@pytest.mark.parametrize(("language", "said", "do"), [
+    ("en", "Port 8105, which lab 05-x publishes as 'web', is taken by the container c.", "Stop that."),
+    ("zh", "实验 05-x 要发布的端口 8105（“web”）已被占用：容器 c。", "Stop that."),
+])
+def test_errors_are_told_in_the_readers_language(monkeypatch, language, said, do) -> None:
+    monkeypatch.setenv("VIRTLAB_LANG", language)
+    english = "Port 8105, which lab 05-x publishes as 'web', is taken by the container c."
+    told = messages.error(LabError(english, do="Stop that."))
+    assert (told.message, told.do) == (said, do)
 
 
 def test_a_sentence_in_a_sentence_is_said_too() -> None:

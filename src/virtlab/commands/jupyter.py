@@ -10,6 +10,7 @@ from pathlib import Path
 from virtlab import paths, render, roles, root, workspace
 from virtlab.commands.up import alone, play
 from virtlab.errors import MachineError
+from virtlab.language import say
 
 STATES = {"start": "started", "stop": "stopped", "restart": "restarted"}
 
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> render.Result:
                 log=f"jupyter-{options.verb}",
             )
     if options.verb == "stop":
-        return render.Result({"state": "stopped"}, "JupyterLab is stopped. `lab jupyter start` starts it.")
+        said = say("JupyterLab is stopped. `lab jupyter start` starts it.")
+        return render.Result({"state": "stopped"}, said)
     url = workspace.address()
     return render.Result({"url": url}, url)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from virtlab import render
 from virtlab.errors import Exit, UsageError
+from virtlab.language import say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,8 @@ def run(options: argparse.Namespace) -> render.Result:
     if options.svg is not None:
         _write(options.svg, found.svg())
         data["svg"] = str(options.svg)
-        said = "\n".join([f"Drawn into {options.svg}.", *(f"{one.message} {one.do}" for one in found.unseen)])
+        drawn = say("Drawn into {file}.", file=options.svg)
+        said = "\n".join([drawn, *(f"{one.message} {one.do}" for one in found.unseen)])
     return render.Result(data, said, Exit.MACHINE if found.unseen else Exit.OK)
 
 
@@ -31,5 +33,5 @@ def _write(file: Path, drawing: str) -> None:
         file.write_text(drawing)
     except OSError as error:
         raise UsageError(
-            f"I cannot write {file}: {error.strerror}.", do="Name a file in a folder of yours."
+            f"I cannot write {file}: {error.strerror}.", do="Name a file in a folder that is yours."
         ) from None

@@ -10,6 +10,7 @@ from itertools import chain
 from virtlab import render
 from virtlab.checks import Result as CheckResult
 from virtlab.errors import Exit
+from virtlab.language import say
 from virtlab.outcomes import Grade
 from virtlab.watch import Watch
 
@@ -27,7 +28,7 @@ def watch(lab: str, *, as_json: bool = False) -> render.Result:
         draw(chain([first], changes), style, as_json)
     except KeyboardInterrupt:
         return render.Result(None, "", Exit.OK)
-    return render.Result(None, "" if as_json else f"{one.lab.slug} is finished.", Exit.OK)
+    return render.Result(None, "" if as_json else say("{lab} is finished.", lab=one.lab.slug), Exit.OK)
 
 
 def _redraw(seen: chain[Grade], style: render.Style, _: bool) -> None:
@@ -38,7 +39,7 @@ def _redraw(seen: chain[Grade], style: render.Style, _: bool) -> None:
     # a lab taller than the window is shown from its top: the summary can be had with plain `lab grade`
     with Live(console=Console(), auto_refresh=False) as live:
         for grade in seen:
-            live.update(Text.from_ansi(f"{render.grade(grade, style)}\n{CLOSING}"), refresh=True)
+            live.update(Text.from_ansi(f"{render.grade(grade, style)}\n{say(CLOSING)}"), refresh=True)
 
 
 def _tell(seen: chain[Grade], style: render.Style, as_json: bool) -> None:

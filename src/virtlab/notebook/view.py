@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from virtlab import catalogue
+from virtlab import catalogue, messages
 from virtlab.errors import UsageError
 from virtlab.language import say
 from virtlab.notebook.panel import Panel, fold, indent, paragraphs, rich, stacked
@@ -28,6 +28,7 @@ WORDS = {"pass": "works", "fail": "not yet", "unknown": "cannot tell"}
 
 def error(problem: LabError) -> Panel:
     """What happened and what to do: never a traceback."""
+    problem = messages.error(problem)
     do = f"**{say('What to do:')}** {problem.do}" if problem.do else ""
     return paragraphs("odd", problem.message, [do])
 
