@@ -23,6 +23,7 @@ from virtlab.language import LANGUAGES
 TAGS = {"solution", "lang-en", "lang-zh", "raises-exception", "nbval-ignore-output", "nbval-check-output",
         "nbval-raises-exception", "nbval-skip"}
 PROSE = {"lang-en", "lang-zh"}
+TASK = re.compile(r"task-([a-z][a-z0-9-]*)")         # of a solution: the task that it solves
 ASKED = {"en": "your turn", "zh": "轮到你"}               # prose with these words has asked already
 TURN = {"en": re.compile(r"#\s*your turn:?\s*(.+)", re.IGNORECASE),
         "zh": re.compile(r"#\s*轮到你[：:]?\s*(.+)")}
@@ -67,7 +68,8 @@ def problems(cell: Any) -> Iterator[str]:
         yield f"tags are a list, not {tags!r}."
         return
     for tag in sorted(set(tags) - TAGS):
-        yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}."
+        if not TASK.fullmatch(tag):
+            yield f"unknown tag '{tag}'. Known are: {', '.join(sorted(TAGS))}, and `task-…` with a task's id."
     if set(tags) >= PROSE:
         yield "tagged lang-en and lang-zh at once: leave both out to show the cell in every language."
     if PROSE & set(tags) and cell["cell_type"] == "code":
@@ -125,7 +127,7 @@ def other_language(cell: Any, language: str) -> bool:
 def prompt(cell: Any, before: str, language: str) -> list[Any]:
     """An empty cell in place of a solution; and the question, unless the prose before has asked it."""
     found = next(filter(None, map(TURN[language].match, text(cell).strip().splitlines()[:2])), None)
-    empty: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": f"{cell['id']}-do"[-64:],
+    empty: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": _empty(cell),
                              "metadata": {}, "outputs": [], "source": ""}
     if not found and ASKED[language] in before.lower():
         return [empty]
@@ -134,6 +136,26 @@ def prompt(cell: Any, before: str, language: str) -> list[Any]:
         said = said.replace(":**", "：**").replace(".**", "。**")  # a space stays: bold ends there
     return [{"cell_type": "markdown", "id": f"{cell['id']}-ask"[-64:], "metadata": {},
              "source": f"{said}\n\n{PROMPT[language]}"}, empty]
+
+
+def _empty(cell: Any) -> str:
+    """The id of the cell to work in, where this solution was: the same in every edition."""
+    return f"{cell['id']}-do"[-64:]
+
+
+def places(guide: Any) -> dict[str, str]:
+    """Where each task is asked for: the id of the cell to work in."""
+    found: dict[str, str] = {}
+    last = ""
+    for cell in guide["cells"]:
+        tags = tags_of(cell)
+        if "solution" not in tags:
+            last = ""
+            continue
+        last = last or _empty(cell)
+        for task in (one[1] for tag in sorted(tags) if (one := TASK.fullmatch(tag))):
+            found.setdefault(task, last)
+    return found
 
 
 def stripped(cell: Any) -> Any:

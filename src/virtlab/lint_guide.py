@@ -46,6 +46,8 @@ def guide(lab: Lab) -> Found:
         found += [*_headings(shown), *_links(shown, language)]
         if not wrong:  # with a wrong tag nobody can tell what a solution is
             found += _leaks(book, language, shown)
+    if not wrong:
+        found += _places(lab, book)
     for number, message in dict.fromkeys(found):  # what is wrong in both languages is said once
         yield f"{where}, cell {number}" if number else where, message
 
@@ -134,6 +136,15 @@ def _facts(part: list[tuple[int, Cell]]) -> list[tuple[str, list[str]]]:
         ("pictures", [a or b for a, b in guides.IMAGE.findall(prose)]),
         ("code", [found[0] for found in FENCED.finditer(prose)]),
     ]
+
+
+def _places(lab: Lab, book: Any) -> Complaints:
+    """Once a solution says its task, every task is asked for somewhere: who goes on is led there."""
+    asked, known = set(guides.places(book)), {task.id for task in lab.tasks}
+    for task in sorted(known - asked) if asked else ():
+        yield 0, f"no solution is tagged `task-{task}`"
+    for task in sorted(asked - known):
+        yield 0, f"a solution is tagged `task-{task}`, and lab.yml has no such task"
 
 
 def _headings(shown: list[tuple[int, Cell]]) -> Complaints:

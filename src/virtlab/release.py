@@ -64,6 +64,12 @@ def guide_in(folder: Path, language: str = "") -> Path:
     return own if own.exists() else folder / f"{folder.name}.ipynb"
 
 
+def newest(guide: Path) -> Path | None:
+    """The newer edition that lies beside a guide, because the learner has worked in that one."""
+    found = sorted(guide.parent.glob(f"{guide.stem}.new*.ipynb"), key=lambda one: (len(one.name), one.name))
+    return found[-1] if found else None
+
+
 def is_missing(folder: Path) -> bool:
     """There is no guide in a lab's folder, or none in the learner's language."""
     guide = guide_in(folder)

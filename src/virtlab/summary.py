@@ -42,6 +42,7 @@ class Summary:
             "right": self.right,
             "answered": self.answered,
             "next": self.following.slug if self.following else None,
+            "next_title": self.following.title if self.following else None,
         }
 
 

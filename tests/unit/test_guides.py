@@ -80,3 +80,17 @@ def test_what_widgets_have_shown_goes_too():
 
 def test_every_language_has_its_words():
     assert set(guides.ASKED) == set(guides.TURN) == set(guides.TITLE) == set(guides.PROMPT) == set(LANGUAGES)
+
+
+def test_each_task_has_its_place_in_every_edition():
+    book = nbformat.v4.new_notebook(cells=[
+        tagged(PROSE("Hello"), "lang-en"), tagged(PROSE("你好"), "lang-zh"),
+        tagged(CODE("1"), "solution", "task-names"), tagged(CODE("2"), "solution", "task-pod", "task-names"),
+        PROSE("Between."), tagged(CODE("3"), "solution", "task-host"),
+    ])  # fmt: skip
+    places = guides.places(book)
+    assert places["names"] == places["pod"] != places["host"]
+    for language in LANGUAGES:
+        cells = {cell["id"]: cell for cell in guides.learners_edition(book, language)["cells"]}
+        assert [cells[places[task]]["source"] for task in ("names", "host")] == ["", ""]
+    assert list(guides.problems(book["cells"][3])) == []

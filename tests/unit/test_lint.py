@@ -188,6 +188,18 @@ GUIDES = {
 }  # fmt: skip
 
 
+def test_once_a_solution_says_its_task_every_task_has_one(monkeypatch, made):
+    monkeypatch.setattr(lint, "_syntax", lambda _: iter(()))
+    execute(made)
+    assert said() == []
+    change(made, lambda cell: cell["metadata"].update(tags=[
+        {"task-name": "task-nmae"}.get(tag, tag) for tag in cell["metadata"].get("tags", [])]))
+    assert [one.partition(": ")[2] for one in said()] == [
+        "no solution is tagged `task-name` (guide)",
+        "a solution is tagged `task-nmae`, and lab.yml has no such task (guide)",
+    ]
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_a_guide_is_whole_in_each_language_and_gives_nothing_away(monkeypatch, made, name):
     cells, expected = GUIDES[name]

@@ -131,6 +131,7 @@ def test_the_server_from_the_first_visit_to_the_last(jupyter):
     opening_gives_a_guide_and_one_terminal(jupyter)
     wrong_use_is_an_answer(jupyter)
     a_page_follows_a_lab(jupyter)
+    a_page_sees_what_is_there(jupyter)
     lab_open_reaches_the_page(jupyter)
 
 
@@ -164,6 +165,11 @@ def opening_gives_a_guide_and_one_terminal(jupyter: Server) -> None:
     first, second = (jupyter.post(f"virtlab/labs/{SLUG}/open").json() for _ in range(2))
     assert first == second
     assert (first["guide"], first["phase"]) == (f"{SLUG}/{SLUG}.ipynb", "new")
+    assert (first["newer"], first["places"]) == (None, {})
+    newer = jupyter.kit.root / "work" / SLUG / f"{SLUG}.new.ipynb"
+    newer.write_text(json.dumps(GUIDE))
+    assert jupyter.post(f"virtlab/labs/{SLUG}/open").json()["newer"] == f"{SLUG}/{newer.name}"
+    newer.unlink()
     assert jupyter.get(f"api/contents/{first['guide']}").ok
     assert [one["name"] for one in jupyter.get("api/terminals").json()] == [first["terminal"]]
     for name in (first["terminal"], None):
@@ -231,6 +237,23 @@ def a_page_follows_a_lab(jupyter: Server) -> None:
     time.sleep(0.5)
     assert len(jupyter.watchers()) == 1                         # the other page is still there
     second.close()
+    assert gone(jupyter)
+
+
+def a_page_sees_what_is_there(jupyter: Server) -> None:
+    """Drawn by the one watcher, for the page that shows it."""
+    page, other = jupyter.page(), jupyter.page()
+    for one in (page, other):
+        one.send(json.dumps({"watch": SLUG}))
+        told(one, "grade")
+    page.send(json.dumps({"draw": SLUG}))
+    assert told(page, "topology")["topology"]["svg"].startswith("<svg")
+    assert len(jupyter.watchers()) == 1
+    page.send(json.dumps({"rest": SLUG}))
+    other.send(json.dumps({"draw": SLUG}))
+    assert told(other, "topology")["lab"] == SLUG               # it is known already
+    page.close()
+    other.close()
     assert gone(jupyter)
 
 

@@ -6,14 +6,16 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from virtlab import paths, state, traces
+from virtlab import paths, state, topology, traces
 from virtlab.pace import HEARTBEAT, LIVELY, Pace
+from virtlab.topology import Node, Topology
 from virtlab.watch import Watch
 
 FILES = """\
@@ -189,3 +191,43 @@ def test_a_lab_that_is_not_started_is_an_error_in_json(kit):
         assert said["error"]["message"] == "Lab 90-tiny is not started."
         assert process.wait(5) == 2
         assert process.stderr.read() == ""
+
+
+def test_what_is_there_is_told_only_while_somebody_looks_and_only_when_it_has_changed(kit, monkeypatch):
+    begun(kit)
+    known = [Topology("90-tiny", "Tiny", (Node("container a", "container", "a"),), ())] * 2
+    known.append(Topology("90-tiny", "Tiny", (), ()))
+    looked, drawn = [], []
+
+    def of(lab, seat):
+        looked.append(lab.slug)
+        return known[min(len(looked), 3) - 1]
+
+    monkeypatch.setattr(topology, "of", of)
+    watch = Watch("90", drawn.append)
+    changes = watch.changes()
+    next(changes)
+    watch.show(True)
+
+    def after(seconds, then):
+        threading.Timer(seconds, then).start()
+
+    after(0.5, lambda: watch.ring("docker"))
+    after(1.5, lambda: watch.ring("docker"))
+    after(3.0, lambda: state.write("90-tiny", state.State(phase="finished")))
+    assert list(changes) == []
+    assert len(looked) >= 3
+    assert drawn == [known[0], known[2]]
+
+
+def test_the_process_draws_when_it_is_asked_to(kit):
+    begun(kit)
+    with watcher(kit) as process:
+        process.stdin.write("draw\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["passed"] == 1
+        said = json.loads(process.stdout.readline())["topology"]
+        assert "what is there now" in said["text"]
+        assert said["svg"].startswith("<svg")
+        process.stdin.close()
+        assert process.wait(5) == 0

@@ -13,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from virtlab import messages
 from virtlab.errors import LabError
 from virtlab.server import command
 from virtlab.server.live import Live
@@ -34,7 +35,7 @@ class Base(APIHandler):
             said = await ask()
         except LabError as error:
             self.set_status(409)
-            said = error.as_dict()
+            said = messages.error(error).as_dict()
         self.finish(json.dumps(said, ensure_ascii=False))
 
     def said(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from tornado.ioloop import PeriodicCallback
 
-from virtlab import catalogue, lifecycle, paths, state
+from virtlab import catalogue, lifecycle, messages, paths, state, summary
 from virtlab.errors import LabError
 from virtlab.server import command
 
@@ -29,6 +29,7 @@ class Live:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.pages: dict[Page, set[str]] = {}
+        self.drawing: set[tuple[Page, str]] = set()
         self.watchers: dict[str, Watcher] = {}
         self._ticker = PeriodicCallback(self._tick, TICK)
         self._shown: dict[str, tuple[str, bool]] = {}
@@ -47,6 +48,7 @@ class Live:
 
     def leave(self, page: Page) -> None:
         for slug in self.pages.pop(page, set()):
+            self._rest(page, slug)
             self._release(slug)
         if not self.pages:
             self._ticker.stop()
@@ -54,14 +56,23 @@ class Live:
     def heard(self, page: Page, said: dict[str, Any]) -> None:
         if page not in self.pages:
             return
-        if (slug := said.get("watch")) in catalogue.slugs():
+        wanted = {verb: str(said.get(verb)) for verb in ("watch", "unwatch", "draw", "rest")}
+        if (slug := wanted["watch"]) in catalogue.slugs():
             self.pages[page].add(slug)
             self._stand(slug, [page])
             self._watch(slug)
             if (watcher := self.watchers.get(slug)) and watcher.last:
                 page.tell(watcher.last)
-        if (slug := said.get("unwatch")) in self.pages[page]:
+        if (slug := wanted["draw"]) in self.pages[page]:
+            self.drawing.add((page, slug))
+            if watcher := self.watchers.get(slug):
+                watcher.draw()
+                if watcher.drawn:
+                    page.tell(watcher.drawn)
+        self._rest(page, wanted["rest"])
+        if (slug := wanted["unwatch"]) in self.pages[page]:
             self.pages[page].discard(slug)
+            self._rest(page, slug)
             self._release(slug)
         if said.get("labs"):
             self.refresh()
@@ -86,7 +97,7 @@ class Live:
         try:
             said = await self.labs()
         except LabError as error:
-            said = {"error": error.as_dict()}
+            said = {"error": messages.error(error).as_dict()}
         for page in list(self.pages):
             page.tell({"labs": said})
 
@@ -95,6 +106,15 @@ class Live:
     def tell(self, slug: str, said: dict[str, Any]) -> None:
         for page in self._watching(slug):
             page.tell(said)
+
+    def is_drawn(self, slug: str) -> bool:
+        """Whether any page shows this lab's topology."""
+        return any(slug == one for _, one in self.drawing)
+
+    def _rest(self, page: Page, slug: str) -> None:
+        self.drawing.discard((page, slug))
+        if watcher := self.watchers.get(slug):
+            watcher.draw()
 
     def _watch(self, slug: str) -> None:
         if slug not in self.watchers and self._watching(slug) and state.read(slug).phase == "started":
@@ -117,12 +137,14 @@ class Live:
             lab = lifecycle.open_lab(slug)
             tasks = [{"id": task.id, "title": task.title, "hints": len(task.hints)} for task in lab.tasks]
             phase, busy = state.read(slug).phase, state.busy(slug)
+            done = summary.of(lab) if phase == "finished" else None
             said: dict[str, Any] = {
-                "lab": slug, "title": lab.title, "phase": phase, "busy": busy, "tasks": tasks
+                "lab": slug, "title": lab.title, "phase": phase, "busy": busy, "tasks": tasks,
+                "summary": done.as_dict() if done else None,
             }  # fmt: skip
             self._shown[slug] = (phase, busy)
         except LabError as error:
-            said = {"lab": slug, "error": error.as_dict()}
+            said = {"lab": slug, "error": messages.error(error).as_dict()}
         for page in pages:
             page.tell(said)
 
@@ -161,6 +183,8 @@ class Watcher:
     def __init__(self, slug: str, live: Live) -> None:
         self.slug, self.live = slug, live
         self.last: dict[str, Any] | None = None
+        self.drawn: dict[str, Any] | None = None
+        self._is_drawn = False
         self._process: asyncio.subprocess.Process | None = None
         self._stopped = False
 
@@ -170,8 +194,13 @@ class Watcher:
         drain = self.live._task(process.stderr.read())
         if self._stopped:
             self.stop()
+        self.draw()
         async for line in process.stdout:
             said = json.loads(line)
+            if "topology" in said:
+                self.drawn = {"lab": self.slug, **said}
+                self.live.tell(self.slug, self.drawn)
+                continue
             self.last = {"lab": self.slug, **(said if "error" in said else {"grade": said})}
             self.live.tell(self.slug, self.last)
         code = await process.wait()
@@ -182,14 +211,23 @@ class Watcher:
             reason = (await drain).decode(errors="replace").strip().rpartition("\n")[2]
             problem = LabError(f"The watcher of lab {self.slug} has ended: {reason or code}.",
                                do=f"`lab grade {self.slug[:2]}` looks once; loading the page again, again.")
-            self.live.tell(self.slug, {"lab": self.slug, "error": problem.as_dict()})
+            self.live.tell(self.slug, {"lab": self.slug, "error": messages.error(problem).as_dict()})
         else:
             self.live._stand(self.slug, self.live._watching(self.slug))
 
     def nudge(self) -> None:
+        self._say("")
+
+    def draw(self) -> None:
+        """Have the topology followed as well, if any page shows it."""
+        if self._process and self._is_drawn != self.live.is_drawn(self.slug):
+            self._is_drawn = not self._is_drawn
+            self._say("draw" if self._is_drawn else "rest")
+
+    def _say(self, word: str) -> None:
         if self._process and self._process.stdin:
             with contextlib.suppress(OSError, RuntimeError):
-                self._process.stdin.write(b"\n")
+                self._process.stdin.write(f"{word}\n".encode())
 
     def stop(self) -> None:
         self._stopped = True

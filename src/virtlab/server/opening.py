@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from virtlab import lifecycle, release, state
+from virtlab import guides, lifecycle, release, state
 from virtlab.errors import LabError
 from virtlab.server import terminals
 
@@ -21,11 +21,14 @@ def opened(slug: str, settings: dict[str, Any]) -> dict[str, Any]:
     if not guide.resolve().is_relative_to(root):
         raise LabError(f"The guide {guide} is outside of this JupyterLab's folder {root}.",
                        do="Start JupyterLab with `lab jupyter restart`.")
+    newer = release.newest(guide)
     return {
         "lab": slug,
         "title": lab.title,
         "phase": state.read(slug).phase,
         "guide": guide.resolve().relative_to(root).as_posix(),
+        "newer": newer.resolve().relative_to(root).as_posix() if newer else None,
+        "places": guides.places(guides.read(lab.notebook)) if lab.notebook.exists() else {},
         "terminal": _terminal(lab, settings.get("terminal_manager")),
     }
 

@@ -1,69 +1,29 @@
 // The live checklist of one lab: what works, what was seen where it does not, and what to do next.
-import { Widget } from './jupyter.js';
-import { bar, el, mark, rich, trouble } from './dom.js';
+import { bar, el, mark, rich } from './dom.js';
+import { Following } from './follow.js';
 import { say, words } from './words.js';
 import { LabError, ask } from './server.js';
 
-export class Checklist extends Widget {
-  constructor(slug, news) {
-    super({ node: el('section.vl-checks', { tabindex: '-1' }) });
+export class Checklist extends Following {
+  /** `go`: what leads elsewhere: `open(lab)`, `task(lab, task)` in the guide, `topology(lab)`. */
+  constructor(slug, news, go) {
+    super('vl-checks', slug, news);
     this.id = `virtlab-checks-${slug}`;
-    this.slug = slug;
-    this.number = slug.slice(0, 2);
-    this.news = news;
     this.title.label = words().checks(this.number);
-    this.stands = { tasks: [], title: slug, phase: '' };
-    this.grade = this.error = null;
-    this.paused = this.lost = this.busy = false;
+    this.go = go;
+    this.grade = null;
+    this.busy = false;
     this.hints = new Map(); // task: what was given
     this.open = new Map(); // task: unfolded by the learner, or not
-    this.voice = el('div.vl-unseen', { role: 'status', 'aria-live': 'polite' });
-    this.body = el('div');
-    this.node.append(this.voice, this.body);
-    this.unhear = news.hear((told) => this.hear(told));
-    news.watch(slug);
     this.draw();
   }
 
-  dispose() {
-    if (!this.isDisposed) {
-      this.unhear();
-      if (!this.paused) this.news.unwatch(this.slug);
-    }
-    super.dispose();
-  }
-
-  onActivateRequest() {
-    this.node.focus();
-  }
-
-  /** The guide's kernel has died: nobody works here. */
-  pause(paused) {
-    if (paused === this.paused || this.isDisposed) return;
-    this.paused = paused;
-    if (paused) this.news.unwatch(this.slug);
-    else this.news.watch(this.slug);
-    this.draw();
-  }
-
-  hear(told) {
-    if ('connected' in told && told.connected === this.lost) {
-      this.lost = !told.connected;
-      this.draw();
-    }
-    if (told.lab !== this.slug) return;
-    if (told.tasks) {
-      this.stands = told;
-      if (told.phase !== 'started') this.grade = null;
-      this.error = null;
-    }
-    if (told.error) this.error = new LabError(told.error);
-    if (told.grade) {
-      this.announce(told.grade);
-      this.grade = told.grade;
-      this.error = null;
-    }
-    this.draw();
+  heard(told) {
+    if (told.tasks && told.phase !== 'started') this.grade = null;
+    if (!told.grade) return;
+    this.announce(told.grade);
+    this.grade = told.grade;
+    this.error = null;
   }
 
   of(task, grade = this.grade) {
@@ -90,30 +50,47 @@ export class Checklist extends Widget {
     this.voice.textContent = `${said.join('. ')}. ${words().works(done, this.stands.tasks.length)}.`;
   }
 
-  draw() {
-    if (this.isDisposed) return;
-    const held = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : '';
+  render() {
     this.node.setAttribute('aria-label', words().checksOf(say(this.stands.title)));
     this.body.replaceChildren(...this.content());
-    if (held) this.body.querySelector(`[data-key="${held}"]`)?.focus();
   }
 
   content() {
-    const { phase, tasks } = this.stands;
-    const notes = [
-      this.lost ? el('p.vl-note', {}, mark('unknown'), words().lost) : '',
-      this.paused ? el('p.vl-note', {}, mark('unknown'), words().paused, ' ', this.button('resume', () => this.pause(false))) : '',
-      this.error ? trouble(this.error, words()) : '',
-    ];
-    if (phase && phase !== 'started') return [this.head(0), ...notes, this.beginning(phase)];
+    const { phase, tasks, summary } = this.stands;
+    const notes = this.notes();
+    if (phase && phase !== 'started')
+      return [this.head(0), ...notes, this.beginning(phase), summary ? this.summary(summary) : ''];
     const done = tasks.filter((task) => this.state(task.id) === 'pass').length;
     const first = tasks.find((task) => !['pass', 'waiting'].includes(this.state(task.id)));
     const all = tasks.length > 0 && done === tasks.length;
     return [
       this.head(done), ...notes,
-      all ? el('div.vl-all', {}, el('p', {}, mark('pass'), el('b', {}, words().all)), el('p', {}, rich(words().finish(this.number)))) : '',
+      all ? this.done(this.grade.summary) : '',
+      all ? el('h3', {}, words().built) : '',
       el('ol.vl-tasks', {}, tasks.map((task, index) => this.task(task, index, task === first))),
     ];
+  }
+
+  /** Everything works; the tasks below are what was built. */
+  done(summary) {
+    return el('div.vl-all', {},
+      el('p', {}, mark('pass'), el('b', {}, words().all)),
+      summary ? this.summary(summary) : '',
+      el('p', {}, rich(words().finish(this.number))));
+  }
+
+  /** What was learned, what it took, and what comes next. */
+  summary({ learned, seconds, hints, helped, right, answered, next, next_title: title }) {
+    const names = this.stands.tasks.flatMap((task, index) => (helped.includes(task.id) ? [index + 1] : []));
+    return el('div.vl-summary', {},
+      learned.length ? [el('h3', {}, words().learned), el('ul', {}, learned.map((one) => el('li', {}, rich(say(one)))))] : '',
+      el('p', {}, rich([
+        words().took(seconds), hints ? words().hints(hints) : '', names.length ? words().helped(names) : '',
+        hints || names.length ? '' : words().alone, answered ? words().answers(right, answered) : '',
+      ].filter(Boolean).join(' '))),
+      next ? el('p', {}, el('b', {}, `${words().nextLab} `), el('button.vl-link', {
+        type: 'button', 'data-key': 'next', onclick: () => this.go.open(next),
+      }, `${next.slice(0, 2)} · ${say(title)}`)) : '');
   }
 
   head(done) {
@@ -121,7 +98,8 @@ export class Checklist extends Widget {
     const live = this.grade && !this.paused && !this.lost;
     return el('header', {},
       el('div.vl-sum', {}, bar(done, of), el('b', {}, words().works(done, of))),
-      live ? el('span.vl-quiet.vl-live', {}, words().following) : '');
+      live ? el('span.vl-quiet.vl-live', {}, words().following) : '',
+      live ? el('button.vl-link', { type: 'button', 'data-key': 'topology', onclick: () => this.go.topology(this.slug) }, words().showTopology) : '');
   }
 
   task(task, index, isFirst) {
@@ -155,6 +133,7 @@ export class Checklist extends Widget {
       given ? el('p.vl-hint', {}, el('b', {}, `${words().hintOf(given.number, given.of)}: `), rich(say(given.hint))) : '',
       given && !more ? el('p.vl-quiet', {}, rich(words().last(task.id, this.number))) : '',
       more ? el('button.vl-button', { type: 'button', 'data-key': `hint-${task.id}`, onclick: () => this.hint(task) }, given ? words().another : words().hint) : '',
+      el('button.vl-button.vl-bare', { type: 'button', 'data-key': `go-${task.id}`, onclick: () => this.go.task(this.slug, task.id) }, words().inGuide),
     ];
   }
 
@@ -199,9 +178,5 @@ export class Checklist extends Widget {
     }
     this.busy = false;
     this.draw();
-  }
-
-  button(key, onclick) {
-    return el('button.vl-button', { type: 'button', 'data-key': key, onclick }, words()[key]);
   }
 }

@@ -5,12 +5,14 @@ import {
 } from './jupyter.js';
 import { Checklist } from './checks.js';
 import { StartHere } from './start.js';
+import { Topology } from './topology.js';
 import { News, ask, bePatient } from './server.js';
 import { words } from './words.js';
 
 const START = 'virtlab:start-here';
 const OPEN = 'virtlab:open-lab';
 const CHECKS = 'virtlab:checklist';
+const TOPOLOGY = 'virtlab:topology';
 const GUIDE = /^(?:.*\/)?(\d\d-[a-z0-9-]+)\/\1[^/]*\.ipynb$/; // 05-name/05-name.ipynb, and a newer one beside it
 
 const icon = new LabIcon({
@@ -36,6 +38,7 @@ export const plugins = {
 
     const starts = new WidgetTracker({ namespace: 'virtlab-start' });
     const checklists = new WidgetTracker({ namespace: 'virtlab-checks' });
+    const topologies = new WidgetTracker({ namespace: 'virtlab-topology' });
 
     const tab = (tracker, id, make, how = {}) => {
       let widget = tracker.find((one) => one.id === id);
@@ -53,12 +56,22 @@ export const plugins = {
       return widget;
     };
 
-    const startHere = () => tab(starts, 'virtlab-start', () => new StartHere(news, (lab) => commands.execute(OPEN, { lab })));
-    const checklist = (slug, how) => tab(checklists, `virtlab-checklist-${slug}`, () => new Checklist(slug, news), how);
+    const go = {
+      open: (lab, task) => commands.execute(OPEN, { lab, task }),
+      task: (lab, task) => commands.execute(OPEN, { lab, task }),
+      topology: (lab) => shell.activateById(topology(lab, beside(lab)).id),
+    };
+    const startHere = () => tab(starts, 'virtlab-start', () => new StartHere(news, go.open));
+    const checklist = (slug, how) => tab(checklists, `virtlab-checklist-${slug}`, () => new Checklist(slug, news, go), how);
+    const topology = (slug, how) => tab(topologies, `virtlab-topology-of-${slug}`, () => new Topology(slug, news), how);
+    const beside = (slug) => {
+      const list = checklists.find((one) => one.content.slug === slug);
+      return list && list.isAttached ? { ref: list.id, mode: 'tab-after', activate: false } : {};
+    };
 
-    // The guide on the left; on the right the lab's terminal, and the checklist below it.
+    // The guide on the left; on the right the lab's terminal; below it the checklist, and the topology behind that.
 
-    const openLab = async (slug) => {
+    const openLab = async (slug, task) => {
       const told = await ask(`labs/${slug}/open`, {});
       const guide = await commands.execute('docmanager:open', { path: told.guide });
       const attached = (one) => one && one.isAttached;
@@ -71,8 +84,21 @@ export const plugins = {
         shell.add(terminal, 'main', { ref: guide.id, mode: 'split-right', activate: false });
       }
       checklist(slug, { ref: (terminal || guide).id, mode: terminal ? 'split-bottom' : 'split-right', activate: false });
+      topology(slug, beside(slug));
       shell.activateById(guide.id);
+      if (told.newer) offer(told.newer);
+      if (task) await reveal(guide, told.places[task]);
       return guide;
+    };
+
+    const offered = new Set();
+    const offer = (path) => {
+      if (offered.has(path)) return;
+      offered.add(path);
+      commands.execute('apputils:notify', {
+        message: words().newer, type: 'info',
+        options: { autoClose: 20000, actions: [{ label: words().openNewer, commandId: 'docmanager:open', args: { path } }] },
+      });
     };
 
     const complain = (error) =>
@@ -88,11 +114,13 @@ export const plugins = {
     });
     commands.addCommand(OPEN, {
       label: () => words().besides, icon,
-      describedBy: { args: { type: 'object', properties: { lab: { type: 'string', description: 'The lab’s name' } } } },
-      execute: async ({ lab }) => {
+      describedBy: { args: { type: 'object', properties: {
+        lab: { type: 'string', description: 'The lab’s name' }, task: { type: 'string', description: 'The task to show in its guide' },
+      } } },
+      execute: async ({ lab, task }) => {
         const slug = lab || slugOf(notebooks.currentWidget);
         try {
-          return slug && (await openLab(slug));
+          return slug && (await openLab(slug, task));
         } catch (error) {
           return complain(error);
         }
@@ -103,13 +131,17 @@ export const plugins = {
       describedBy: { args: { type: 'object', properties: { lab: { type: 'string', description: 'The lab’s name' } } } },
       execute: ({ lab }) => checklist(lab),
     });
+    commands.addCommand(TOPOLOGY, {
+      label: ({ lab }) => words().topology(String(lab || '').slice(0, 2)), icon,
+      describedBy: { args: { type: 'object', properties: { lab: { type: 'string', description: 'The lab’s name' } } } },
+      execute: ({ lab }) => topology(lab),
+    });
     if (launcher) launcher.add({ command: START, category: words().lab, rank: 0 });
     if (palette) palette.addItem({ command: START, category: words().lab });
     if (restorer) {
       restorer.restore(starts, { command: START, name: () => 'start' });
-      restorer.restore(checklists, {
-        command: CHECKS, args: (one) => ({ lab: one.content.slug }), name: (one) => one.content.slug,
-      });
+      for (const [tracker, command] of [[checklists, CHECKS], [topologies, TOPOLOGY]])
+        restorer.restore(tracker, { command, args: (one) => ({ lab: one.content.slug }), name: (one) => one.content.slug });
     }
 
     // Guides: a button that brings terminal and checklist back, and what happens to their kernel.
@@ -122,19 +154,18 @@ export const plugins = {
       }));
       let lives = false; // before it has begun to live, a kernel's status is unknown as well
       panel.sessionContext.statusChanged.connect((__, status) => {
-        const list = checklists.find((one) => one.content.slug === slug);
         if (['idle', 'busy'].includes(status)) {
           lives = true;
-          if (list) list.content.pause(false);
+          news.pause(slug, false);
         } else if (lives && ['dead', 'terminating', 'unknown'].includes(status)) {
           lives = false;
-          if (list) list.content.pause(true);
+          news.pause(slug, true);
         }
       });
       panel.disposed.connect(() => {
-        const stillOpen = notebooks.find((one) => one !== panel && slugOf(one) === slug);
-        const list = checklists.find((one) => one.content.slug === slug);
-        if (list && !stillOpen) list.close(); // the page is closed: nothing is left to follow
+        if (notebooks.find((one) => one !== panel && slugOf(one) === slug)) return;
+        for (const tracker of [checklists, topologies]) tracker.filter((one) => one.content.slug === slug).forEach((one) => one.close());
+        news.pause(slug, false); // the page is closed: nothing is left to follow
       });
     });
 
@@ -160,6 +191,17 @@ export const plugins = {
       setTimeout(() => closeLaunchers(shell), 500); // JupyterLab's own may come a moment later
     });
   },
+};
+
+/** Show a cell of a guide, and be in it. */
+const reveal = async (guide, id) => {
+  await guide.revealed;
+  await guide.context.ready;
+  const notebook = guide.content;
+  const index = notebook.widgets.findIndex((cell) => cell.model.id === id);
+  if (index < 0) return; // the learner has removed it
+  notebook.activeCellIndex = index;
+  await notebook.scrollToItem(index, 'center');
 };
 
 const slugOf = (panel) => (panel && GUIDE.exec(panel.context.path) || [])[1];

@@ -51,7 +51,9 @@ export class News {
   constructor() {
     this.listeners = new Set();
     this.watched = new Map(); // slug: how many panels show it
-    this.pause = 500;
+    this.paused = new Set(); // slugs that nobody works in
+    this.drawn = new Set(); // slugs whose topology can be seen
+    this.delay = 500;
     this.connect();
   }
 
@@ -60,15 +62,15 @@ export class News {
     const token = settings.token && settings.appendToken ? `?token=${encodeURIComponent(settings.token)}` : '';
     this.socket = new settings.WebSocket(`${settings.wsUrl}virtlab/live${token}`);
     this.socket.onopen = () => {
-      this.pause = 500;
+      this.delay = 500;
       this.tell({ connected: true });
-      for (const slug of this.watched.keys()) this.send({ watch: slug });
+      for (const slug of this.watched.keys()) this.begin(slug);
     };
     this.socket.onmessage = (event) => this.tell(JSON.parse(event.data));
     this.socket.onclose = () => {
       this.tell({ connected: false });
-      setTimeout(() => this.connect(), this.pause);
-      this.pause = Math.min(this.pause * 2, 15000);
+      setTimeout(() => this.connect(), this.delay);
+      this.delay = Math.min(this.delay * 2, 15000);
     };
   }
 
@@ -89,12 +91,35 @@ export class News {
   watch(slug) {
     const count = this.watched.get(slug) || 0;
     this.watched.set(slug, count + 1);
-    if (!count) this.send({ watch: slug });
+    if (!count) this.begin(slug);
+    else this.send({ watch: slug }); // how it stands is told to the new one, too
   }
 
   unwatch(slug) {
     const count = (this.watched.get(slug) || 0) - 1;
     if (count > 0) this.watched.set(slug, count);
     else if (this.watched.delete(slug)) this.send({ unwatch: slug });
+  }
+
+  begin(slug) {
+    if (this.paused.has(slug)) return;
+    this.send({ watch: slug });
+    if (this.drawn.has(slug)) this.send({ draw: slug });
+  }
+
+  /** The guide's kernel has died: nobody works in this lab; or somebody does again. */
+  pause(slug, paused) {
+    if (paused === this.paused.has(slug)) return;
+    this.paused[paused ? 'add' : 'delete'](slug);
+    if (paused) this.send({ unwatch: slug });
+    else if (this.watched.has(slug)) this.begin(slug);
+    this.tell({ lab: slug, paused });
+  }
+
+  /** Whether a lab's topology can be seen: what nobody sees is not looked at. */
+  draw(slug, drawn) {
+    if (drawn === this.drawn.has(slug)) return;
+    this.drawn[drawn ? 'add' : 'delete'](slug);
+    if (!this.paused.has(slug)) this.send({ [drawn ? 'draw' : 'rest']: slug });
   }
 }

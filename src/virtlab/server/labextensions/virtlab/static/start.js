@@ -71,7 +71,8 @@ export class StartHere extends Widget {
     const lab = told.labs.find((one) => one.lab === told.continue);
     if (!lab) return '';
     const begun = lab.stands === 'begun';
-    return el('button.vl-continue', { type: 'button', 'data-lab': 'continue', onclick: () => this.open(lab.lab) },
+    const task = begun ? lab.tasks.map((one) => one.id).find((id) => !lab.solved.includes(id)) : '';
+    return el('button.vl-continue', { type: 'button', 'data-lab': 'continue', onclick: () => this.open(lab.lab, task) },
       el('span.vl-eyebrow', {}, begun ? words().goOn : words().begin),
       el('span.vl-goal', {}, `${lab.lab.slice(0, 2)} · ${say(lab.title)}`),
       begun ? progress(lab) : el('span.vl-quiet', {}, say(lab.summary)));

@@ -32,7 +32,15 @@ const en = {
   checksOf: (title) => `Checklist of the lab “${title}”`,
   states: { pass: 'works', fail: 'not yet', unknown: 'cannot tell', waiting: 'looking …' },
   works: (k, n) => `${k} of ${n} tasks work`,
-  all: 'Everything works.',
+  all: 'Everything works. Well done.',
+  built: 'What you built',
+  learned: 'What you know now',
+  took: (seconds) => `It took ${time(seconds, ['h', 'min', 'less than a minute'])} from the start.`,
+  hints: (n) => `Hints: ${n}.`,
+  helped: (names) => `Done with help: task ${names.join(', ')}.`,
+  alone: 'No hint, no help: all of it is your own work.',
+  answers: (right, n) => `Questions: ${right} of ${n} right.`,
+  nextLab: 'Next lab:',
   finish: (n) => `When you have seen enough, \`lab finish ${n}\` puts the machine back as it was. Your files stay.`,
   following: 'Follows what you do, wherever you do it',
   paused: 'Paused: the guide’s kernel has stopped.',
@@ -59,6 +67,16 @@ const en = {
   noMore: (n, title) => `Task ${n} does not work any more: ${title}`,
   cannotTell: (n, title) => `Nobody can tell about task ${n}: ${title}`,
   besides: 'Terminal and checklist',
+  inGuide: 'Show it in the guide',
+  newer: 'A newer edition of this guide lies beside yours. Yours stays as it is.',
+  openNewer: 'Open the newer one',
+  topology: (n) => `Topology ${n}`,
+  topologyOf: (title) => `Topology of the lab “${title}”`,
+  showTopology: 'Topology',
+  inWords: 'The same in words',
+  gone: (line) => `Gone: ${line}`,
+  lookingAround: 'Looking at what is there …',
+  nothingYet: 'The lab is not running. Once it is started, what is really there is drawn here.',
 };
 
 const zh = {
@@ -93,7 +111,15 @@ const zh = {
   checksOf: (title) => `实验“${title}”的检查清单`,
   states: { pass: '已生效', fail: '尚未完成', unknown: '无法判断', waiting: '正在检查……' },
   works: (k, n) => `${k}/${n} 个任务已生效`,
-  all: '全部任务都已生效。',
+  all: '全部任务都已生效，做得好。',
+  built: '你做成了什么',
+  learned: '你学到了什么',
+  took: (seconds) => `从启动到完成用时 ${time(seconds, ['小时', '分钟', '不到一分钟'])}。`,
+  hints: (n) => `提示：${n} 条。`,
+  helped: (names) => `请 \`lab solve\` 代做：任务 ${names.join('、')}。`,
+  alone: '没有用提示，也没有请人代做：全部由你独立完成。',
+  answers: (right, n) => `测验：${n} 题答对 ${right} 题。`,
+  nextLab: '下一个实验：',
   finish: (n) => `看够了以后，用 \`lab finish ${n}\` 把机器恢复原样，你的文件会保留。`,
   following: '无论你在哪里操作，都会自动更新',
   paused: '已暂停：指南的内核已停止。',
@@ -120,7 +146,24 @@ const zh = {
   noMore: (n, title) => `任务 ${n} 不再有效：${title}`,
   cannotTell: (n, title) => `无法判断任务 ${n}：${title}`,
   besides: '终端和检查清单',
+  inGuide: '在指南中查看',
+  newer: '这份指南有了新版本，放在你的那份旁边；你的那份保持原样。',
+  openNewer: '打开新版本',
+  topology: (n) => `拓扑 ${n}`,
+  topologyOf: (title) => `实验“${title}”的拓扑`,
+  showTopology: '拓扑图',
+  inWords: '用文字说明',
+  gone: (line) => `已消失：${line}`,
+  lookingAround: '正在查看实际拓扑……',
+  nothingYet: '实验没有在运行。启动之后，这里会画出实际存在的拓扑。',
 };
+
+/** Seconds as hours and minutes. */
+function time(seconds, [h, min, less]) {
+  const minutes = Math.floor(seconds / 60);
+  if (!minutes) return less;
+  return minutes < 60 ? `${minutes} ${min}` : `${Math.floor(minutes / 60)} ${h} ${minutes % 60} ${min}`;
+}
 
 const LANGUAGES = { en, zh };
 let current = document.documentElement.lang.toLowerCase().startsWith('zh') ? 'zh' : 'en';
