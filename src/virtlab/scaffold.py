@@ -47,10 +47,15 @@ def make(slug: str) -> Made:
         file.write_text(text, encoding="utf-8")
     todo = (
         f"Change it step by step; `lab prove {number}` shows whether its checks are right.",
-        f"Run the guide: `.venv/bin/python -m virtlab.guides execute {slug}`.",
+        execute(slug),
         f"`lab lint {number}` says what is still missing.",
     )
     return Made(catalogue.load(slug), tuple(texts), todo)
+
+
+def execute(slug: str) -> str:
+    """What is left to do where the lab could not be run."""
+    return f"Run the guide: `.venv/bin/python -m virtlab.guides execute {slug}`."
 
 
 def _words(slug: str) -> dict[str, str]:
@@ -89,10 +94,12 @@ def _guide(text: str) -> str:
 def _cells(text: str) -> Iterator[Any]:
     import nbformat
 
-    tags = {"en": ["lang-en"], "zh": ["lang-zh"], "code": [], "solution": ["solution"]}
-    parts = re.split(r"^--- (\w+)\n", text, flags=re.MULTILINE)[1:]
-    for number, (kind, part) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
-        words = {"metadata": {"tags": tags[kind]} if tags[kind] else {}, "id": f"cell-{number}"}
+    known = {"en": ["lang-en"], "zh": ["lang-zh"], "code": [], "solution": ["solution"]}
+    parts = re.split(r"^--- (.+)\n", text, flags=re.MULTILINE)[1:]
+    for number, (heads, part) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+        kind, *more = heads.split()
+        tags = known[kind] + more
+        words = {"metadata": {"tags": tags} if tags else {}, "id": f"cell-{number}"}
         if kind in ("code", "solution"):
             yield nbformat.v4.new_code_cell(part.strip(), **words)
         else:
