@@ -138,6 +138,14 @@ def test_it_comes_back_with_what_it_has(state: Path, client: docker.DockerClient
     assert get(state, "/v2/busybox/tags/list", password).json()["tags"] == ["latest"]
 
 
+def test_it_takes_the_images_while_other_roles_work(state: Path) -> None:
+    assert run(state, registry_wait=False).ok
+    until = time.monotonic() + 60
+    while not get(state, "/v2/_catalog", secret(state)).json()["repositories"] and time.monotonic() < until:
+        time.sleep(0.5)
+    assert run(state, registry_wait=False).changed == 0
+
+
 def test_what_is_damaged_or_expires_is_made_anew(state: Path) -> None:
     assert run(state, registry_certificate_days=20).ok
     ca = (state / "ca.crt").read_bytes()
