@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from virtlab import paths, settings
 from virtlab.errors import MachineError
@@ -13,7 +14,7 @@ ROLE = "VIRTLAB_JUPYTER"  # in the environment of a JupyterLab's terminals: whic
 def address(role: str = "", lab: str = "") -> str:
     """The one address to open, with its token. It is a secret: print it for the learner, never into a log."""
     there, token = _there(role)
-    return f"{there.url}/lab?{f'open={lab}&' if lab else ''}token={token}"
+    return f"{_seen(there)}/lab?{f'open={lab}&' if lab else ''}token={token}"
 
 
 def show(lab: str, role: str = "") -> int:
@@ -36,6 +37,13 @@ def show(lab: str, role: str = "") -> int:
             f"JupyterLab at {there.url} does not answer: {getattr(error, 'reason', error)}.",
             do="`lab jupyter start` starts it.",
         ) from None
+
+
+def _seen(there: settings.Record) -> str:
+    """In a virtual machine on a laptop: by the port that the laptop forwards, because the browser is there."""
+    host = settings.host()
+    port = host["laptop"].jupyterlab_port if "laptop" in host and there == host.get("jupyterlab") else None
+    return re.sub(r":\d+", f":{port}", str(there.url), count=1) if port else str(there.url)
 
 
 def _there(role: str) -> tuple[settings.Record, str]:

@@ -36,6 +36,15 @@ def test_a_terminals_own_jupyterlab_is_meant(state, monkeypatch):
     assert workspace.address() == "http://127.0.0.1:9999/user/ada/lab?token=0ther"
 
 
+def test_on_a_laptop_it_is_the_port_that_leads_into_the_machine(state, monkeypatch):
+    (state / "secrets/jupyter_token").write_text("s3cret")
+    (state / "host.d/laptop.json").write_text('{"jupyterlab_port": 8890}')
+    assert workspace.address() == "http://127.0.0.1:8890/lab?token=s3cret"
+    other = {"url": "http://127.0.0.1:9999/user/ada", "token": "jupyter_token", "user": "ada"}
+    (state / "host.d/jupyterlab-other.json").write_text(json.dumps(other))
+    assert workspace.address("jupyterlab-other").startswith("http://127.0.0.1:9999/user/ada/lab?")
+
+
 def test_a_jupyterlab_that_is_down_is_named(state):
     (state / "secrets/jupyter_token").write_text("s3cret")
     down = {"url": "http://127.0.0.1:1", "token": "jupyter_token", "user": "ada"}

@@ -9,6 +9,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from virtlab import paths, settings, virtualization
@@ -39,11 +40,17 @@ def kvm(record: dict[str, Any]) -> Finding:
 
 def _kvm(domain_type: str, why: str, do: str) -> Finding:
     if domain_type == "kvm":
-        return Finding("kvm", GROUP, State.OK, f"Hardware virtualization works. {why}")
+        kind = "Nested virtualization" if is_virtual() else "Hardware virtualization"
+        return Finding("kvm", GROUP, State.OK, f"{kind} works. {why}")
     if domain_type == "qemu":
         said = f"No hardware virtualization: guests are emulated, and slower. {why}"
         return Finding("kvm", GROUP, State.INFO, said, do)
     return Finding("kvm", GROUP, State.INFO, why, do)
+
+
+def is_virtual() -> bool:
+    """Whether this machine is a guest itself, as its processor says."""
+    return "hypervisor" in Path("/proc/cpuinfo").read_text(errors="replace").split()
 
 
 def device() -> Iterator[Finding]:
