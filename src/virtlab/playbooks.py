@@ -238,6 +238,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "ANSIBLE_CONFIG": str(paths.ROOT / "ansible.cfg"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_ASYNC_DIR": str(folder / "async"),
         "ANSIBLE_NOCOLOR": "1",
         "LC_ALL": "C.UTF-8",  # Ansible insists on UTF-8; and messages that can be searched for
         "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}",
