@@ -7,6 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_what_is_damaged_or_expires_is_made_anew(state: Path) -> None:
     assert run(state).changed >= 1
     assert get(state, "/v2/", secret(state)).ok
     assert run(state).changed == 0
+
+
+def test_a_wrong_password_is_refused_and_said(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("wrong")
+    asked = {
+        "state": "published", "registry": "registry.lab.test:5000", "user": "learner",
+        "record": "/var/lib/virtlab/host.d/base_images.json", "ca": "/var/lib/virtlab/ca.crt",
+        "password_file": str(tmp_path / "password"),
+    }  # fmt: skip
+    ansible = Path(sys.executable).with_name("ansible")
+    done = subprocess.run(
+        [ansible, "this-machine", "-m", "virtlab_images", "-a", json.dumps(asked)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode
+    assert "refuses the user learner. Converge it again: `lab up --only registry`." in said
+    assert "wrong" not in said
 
 
 def test_a_taken_port_is_named_with_its_owner(state: Path) -> None:
