@@ -259,3 +259,20 @@ def test_no_order_of_asking_lets_somebody_overtake(seed):
             assert line[place - 1] == name
             assert place > room
         assert [one["name"] for one in queue.as_dict()] == line
+
+
+def test_a_seat_is_not_made_smaller_than_its_labs_need():
+    scarce = replace(BIG, free_mb=6000)
+    assert capacity([scarce], SEAT, 4, smallest_mb=768).changes[0].what == "seats of 768 MiB instead of 1024"
+    assert "seats of" not in capacity([scarce], SEAT, 4, smallest_mb=1024).changes[0].what
+
+
+def test_smaller_in_both_when_neither_alone_is_enough():
+    host = Host("kvm1", "", 64205, 61645, 830_464, 16, 0.3, 0)
+    changes = capacity([host], SeatSize(1536, 2, 10240), 40, 1100).changes
+    assert [(change.seats, change.what) for change in changes] == [
+        (33, "seats of 1 processor instead of 2"),
+        (33, "sharing 6 instead of 4: slower while all are at work"),
+        (40, "seats of 1280 MiB and 1 processor"),
+        (64, "1 more host like kvm1"),
+    ]

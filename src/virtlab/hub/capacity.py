@@ -68,11 +68,18 @@ class Capacity:
         }  # fmt: skip
 
 
-def capacity(hosts: Sequence[Host], seat: SeatSize, wanted: int = 0) -> Capacity:
-    """`wanted`: for how many it should be enough; what to change is told only when it is not."""
+def capacity(
+    hosts: Sequence[Host], seat: SeatSize, wanted: int = 0, smallest_mb: int = SMALLEST_MB
+) -> Capacity:
+    """`wanted`: for how many it should be enough; what to change is told only when it is not.
+
+    `smallest_mb`: the least memory with which a seat still does what it is for.
+    """
     rooms = tuple(Room(host.name, host.seats, host.room(seat), host.limits(seat)) for host in hosts)
     found = Capacity(rooms, wanted, ())
-    return replace(found, changes=tuple(_changes(hosts, seat, wanted))) if found.waiting else found
+    if not found.waiting:
+        return found
+    return replace(found, changes=tuple(_changes(hosts, seat, wanted, smallest_mb)))
 
 
 def total(hosts: Sequence[Host], seat: SeatSize) -> int:
@@ -82,24 +89,31 @@ def total(hosts: Sequence[Host], seat: SeatSize) -> int:
 Try = tuple[str, Sequence[Host], SeatSize]
 
 
-def _changes(hosts: Sequence[Host], seat: SeatSize, wanted: int) -> Iterator[Change]:
+def _changes(hosts: Sequence[Host], seat: SeatSize, wanted: int, smallest: int) -> Iterator[Change]:
     """Of each way the smallest step that is enough; or as far as it goes, if that helps at all."""
-    now = total(hosts, seat)
-    for way in (_smaller(hosts, seat), _fewer_vcpus(hosts, seat), _denser(hosts, seat), _memory(hosts, seat),
-                _disk(hosts, seat), _more_hosts(hosts, seat, wanted)):  # fmt: skip
-        best: Change | None = None
-        for what, changed, size in way:
-            seats = total(changed, size)
-            if seats > max(now, best.seats if best else 0):
-                best = Change(what, seats)
-            if seats >= wanted:
-                break
-        if best:
-            yield best
+    ways = [_smaller(hosts, seat, smallest), _fewer_vcpus(hosts, seat), _denser(hosts, seat)]
+    alone = [change for way in ways if (change := _best(way, hosts, seat, wanted))]
+    yield from alone
+    lean = _best(_leaner(hosts, seat, smallest), hosts, seat, wanted)
+    most = max((change.seats for change in alone), default=0)
+    if lean and most < min(lean.seats, wanted):
+        yield lean
+    more = [_memory(hosts, seat), _disk(hosts, seat), _more_hosts(hosts, seat, wanted)]
+    yield from (change for way in more if (change := _best(way, hosts, seat, wanted)))
 
 
-def _smaller(hosts: Sequence[Host], seat: SeatSize) -> Iterator[Try]:
-    for memory in range(seat.memory_mb - 256, SMALLEST_MB - 1, -256):
+def _best(way: Iterator[Try], hosts: Sequence[Host], seat: SeatSize, wanted: int) -> Change | None:
+    best, most = None, total(hosts, seat)
+    for what, changed, size in way:
+        if (seats := total(changed, size)) > most:
+            best, most = Change(what, seats), seats
+        if seats >= wanted:
+            break
+    return best
+
+
+def _smaller(hosts: Sequence[Host], seat: SeatSize, smallest: int) -> Iterator[Try]:
+    for memory in range(seat.memory_mb - 256, smallest - 1, -256):
         yield f"seats of {memory} MiB instead of {seat.memory_mb}", hosts, replace(seat, memory_mb=memory)
 
 
@@ -107,6 +121,15 @@ def _fewer_vcpus(hosts: Sequence[Host], seat: SeatSize) -> Iterator[Try]:
     for vcpus in range(seat.vcpus - 1, 0, -1):
         said = f"seats of {_several(vcpus, 'processor')} instead of {seat.vcpus}"
         yield said, hosts, replace(seat, vcpus=vcpus)
+
+
+def _leaner(hosts: Sequence[Host], seat: SeatSize, smallest: int) -> Iterator[Try]:
+    """Smaller in both, when neither alone is enough."""
+    if seat.vcpus == 1:
+        return
+    for memory in range(seat.memory_mb - 256, smallest - 1, -256):
+        size = replace(seat, memory_mb=memory, vcpus=seat.vcpus - 1)
+        yield f"seats of {memory} MiB and {_several(size.vcpus, 'processor')}", hosts, size
 
 
 def _denser(hosts: Sequence[Host], seat: SeatSize) -> Iterator[Try]:

@@ -1,0 +1,1 @@
+"""A class: who is in it, on which hosts, what they are given on paper, what they have earned."""

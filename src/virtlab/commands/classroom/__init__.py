@@ -1,0 +1,37 @@
+"""A class: a virtual machine for each student, on one host or several."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+from virtlab import render
+from virtlab.language import LANGUAGES
+
+# name → one line of help; each is a module here
+VERBS = {
+    "check": "what is wrong with a class's files, and how many seats fit",
+    "grades": "points for the gradebook, from the seats' records",
+}
+# of every command; here they may stand behind the verb as well
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--json": {"action": "store_true", "help": "print the result as JSON"},
+    "--lang": {"choices": tuple(LANGUAGES), "help": argparse.SUPPRESS},
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, said in VERBS.items():
+        module = importlib.import_module(f"{__name__}.{name}")
+        verb = verbs.add_parser(name, help=said, description=module.__doc__, allow_abbrev=False)
+        for option, how in OPTIONS.items():
+            verb.add_argument(option, default=argparse.SUPPRESS, **how)
+        module.configure(verb)
+        verb.set_defaults(run=module.run)
+
+
+def run(options: argparse.Namespace) -> render.Result:
+    result: render.Result = options.run(options)
+    return result
