@@ -180,3 +180,17 @@ def test_spaces_that_cannot_be_seen_go(tmp_path):
 def test_csv_that_is_written_runs_nothing():
     text = tables.write(["id", "name"], [["a", "=1+1"], ["b", "-x"], ["c", 3]])
     assert text == "\ufeffid,name\r\na,'=1+1\r\nb,'-x\r\nc,3\r\n"
+
+
+LATIN = ["Noël Müller", "Jörg Weiß", "Françoise Château", "Søren Åkesson", "Íñigo Núñez"]
+
+
+@pytest.mark.parametrize("name", LATIN)
+def test_latin_names_are_not_taken_for_chinese(tmp_path, name):
+    assert people(read(tmp_path, f"id,name\na,{name}\n".encode("cp1252"))) == [("a", name, "")]
+
+
+def test_rare_chinese_characters_among_common_ones(tmp_path):
+    text = "学号,姓名\n1,王喆\n2,李堃\n3,朱镕基\n"
+    found = read(tmp_path, text.encode("gb18030"))
+    assert [one.name for one in found.students] == ["王喆", "李堃", "朱镕基"]

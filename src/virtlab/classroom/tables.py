@@ -90,15 +90,16 @@ def _utf_16(content: bytes) -> str:
 
 
 def _is_chinese(text: str) -> bool:
-    """Whatever is beyond ASCII is mostly common Chinese characters and their punctuation."""
+    """Most of what is beyond ASCII is in GB 2312. Latin names, read as Chinese, give rare characters."""
     beyond = [char for char in text if ord(char) > 127]
-    common = sum("\u4e00" <= char <= "\u9fff" or "\u3000" <= char <= "\u303f" or "\uff00" <= char <= "\uffef"
-                 for char in beyond)  # fmt: skip
-    try:  # what GB 2312 knows: the characters that people are called by
-        text.encode("gb2312", errors="strict")
-        return bool(common)
+    return bool(beyond) and sum(map(_is_common, beyond)) > len(beyond) / 2
+
+
+def _is_common(char: str) -> bool:
+    try:
+        return bool(char.encode("gb2312"))
     except UnicodeEncodeError:
-        return bool(beyond) and common / len(beyond) > 0.9
+        return False
 
 
 def _delimiter(text: str) -> str:
