@@ -218,6 +218,17 @@ def test_this_machine_is_looked_at(folder):
     assert look.kvm in ("yes", "no", "maybe")
 
 
+def test_ansible_asks_the_same_as_we_do_ourselves(folder):
+    """Other machines are asked by Ansible; it may as well ask this one."""
+    found, _ = inventory.read(folder)
+    here, there = survey._ask_here(found.hosts), survey._ask_there(found, found.hosts)
+    first, second = (survey._look(found.hub, found, *said["this-machine"]) for said in (here, there))
+    assert second.why == ""
+    assert (first.host.memory_mb, first.host.cpus, first.kvm) == (
+        second.host.memory_mb, second.host.cpus, second.kvm,
+    )  # fmt: skip
+
+
 def test_a_machine_that_does_not_answer_is_named(folder):
     change(folder, "hosts.yml", "        # kvm[01:04]:", "        nowhere: {ansible_host: host.invalid}  #")
     found, _ = inventory.read(folder)
