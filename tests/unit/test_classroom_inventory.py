@@ -280,6 +280,7 @@ def test_check_names_a_silent_machine(folder, capsys):
     code, out, _ = lab(capsys, "check", "-i", folder)
     assert code == 3
     assert "nowhere cannot be asked" in out
+    assert "Try `ssh host.invalid` by hand." in out
 
 
 def test_check_offline_asks_nobody(folder, capsys, monkeypatch):

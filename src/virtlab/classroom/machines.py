@@ -25,6 +25,12 @@ class Machine:
     line: int
     own_uri: str = ""
 
+    @property
+    def ssh(self) -> str:
+        """To try it by hand."""
+        port = f"-p {self.port} " if self.port != 22 else ""
+        return f"ssh {port}{self.user + '@' if self.user else ''}{self.address or self.name}"
+
     def uri(self, hub: Machine) -> str:
         """Where the hub finds its libvirt."""
         if self.own_uri or self.name == hub.name:

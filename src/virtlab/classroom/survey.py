@@ -88,7 +88,7 @@ def _answer(file: Path) -> tuple[str, str]:
     if said.get("rc") == 0:
         return str(said.get("stdout", "")), ""
     why = str(said.get("msg") or said.get("stderr") or said.get("stdout") or "it did not say why")
-    return "", " ".join(why.split())
+    return "", " ".join(why.split()).removeprefix("Task failed: ").rstrip(".")
 
 
 def _look(machine: Machine, of: Class, said: str, why: str) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> render.Result:
     data |= {"students": len(found.roster.students), "labs": list(found.labs)}
     if options.offline:
         return render.Result(data, lambda style: "\n".join([_findings(said, style), _class(found)]).strip())
+    if len(found.hosts) > 1:  # the slowest may take its time
+        sys.stderr.write(f"Asking {len(found.hosts)} machines, at most {survey.SECONDS} seconds each …\n")
     looks = survey.look(found)
     hosts = [look.host for look in looks if look.host]
     fits = capacity(hosts, found.seat, len(found.roster.students), inventory.smallest_mb(found.labs))
@@ -87,7 +90,7 @@ def _hosts(looks: list[Look], fits: Capacity, style: Style) -> str:
         name = look.machine.name
         if look.host is None:
             rows.append((name, "-", "-", "-", "-", "0", "no answer"))
-            notes.append(f"{name} cannot be asked: {look.why}.")
+            notes.append(f"{name} cannot be asked: {look.why}. Try `{look.machine.ssh}` by hand.")
             continue
         host, room = look.host, rooms[name]
         memory = f"{host.free_mb / 1024:.1f} of {host.memory_mb / 1024:.1f} GiB"
