@@ -179,6 +179,15 @@ def test_for_moodle(folder, records):
     assert rows[2][3:] == ["", "", ""]  # no record: Moodle leaves the grade as it is
 
 
+def test_for_moodle_in_chinese_and_from_a_list_of_ones_own(folder, records):
+    (folder / "roster.csv").write_text("用户名,姓名,电子邮件地址,小组\njdoe,王小明,x@example.org,1\n")
+    of, _, everybody, _ = collect(folder, records)
+    assert table(grades.moodle(of, everybody))[0][:3] == ["用户名", "姓名", "电子邮件地址"]
+    (folder / "roster.csv").write_text("name,id\nJane,jdoe\n")
+    of, _, everybody, _ = collect(folder, records)
+    assert [row[:2] for row in table(grades.moodle(of, everybody))] == [["id", "name"], ["jdoe", "Jane"]]
+
+
 def test_the_command(folder, records, tmp_path, capsys):
     def lab(*words):
         code = cli.main(

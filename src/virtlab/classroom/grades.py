@@ -23,8 +23,8 @@ LARGEST = 10_000_000  # bytes: a record of all labs is a thousandth of it
 STATES = ("done", "helped", "open")
 # The columns that Canvas wants, in its order, and the headers of a roster that fill them.
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
-# What Moodle can find a student by: headers are matched by hand when the file is uploaded, so they stay.
-MOODLE = ("Username", "ID number", "First name", "Last name", "Email address")
+# What Moodle can find a student by, as the roster calls it: columns are matched by hand at the upload.
+MOODLE = ("id", "login", "number", "first", "last", "name", "email")
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,8 @@ def csv(of: Class, everybody: Iterable[Graded]) -> str:
 
 def moodle(of: Class, everybody: Iterable[Graded]) -> str:
     """For Moodle's import of grades: the columns of the roster that say who, then one for each lab."""
-    people = list(everybody)
-    own = [name for name in MOODLE if any(name in one.student.lms for one in people)]
-    if own:
-        rows = [[*(one.student.lms.get(name, "") for name in own), *_points(of, one)] for one in people]
-    else:
-        own = ["Username", "Email address"]
-        rows = [[one.student.id, one.student.email, *_points(of, one)] for one in people]
+    own = [of.roster.headers[name] for name in MOODLE if name in of.roster.headers]
+    rows = [[*(one.student.lms.get(name, "") for name in own), *_points(of, one)] for one in everybody]
     return tables.write([*own, *_titles(of)], rows, mark=False)
 
 

@@ -47,7 +47,7 @@ class Roster:
     students: tuple[Student, ...]
     findings: tuple[Finding, ...]
     form: str = ""  # canvas, moodle or "": a list of one's own
-    lines: Mapping[str, int] = field(default_factory=dict)  # of each id
+    headers: Mapping[str, str] = field(default_factory=dict)  # what the file calls the columns we know
 
 
 def read(file: Path, reserved: frozenset[str] = frozenset()) -> Roster:
@@ -76,9 +76,8 @@ def read(file: Path, reserved: frozenset[str] = frozenset()) -> Roster:
         students.append(student)
         found += wrong
     found += _together(file, students, reserved)
-    return Roster(
-        tuple(students), tuple(sorted(found)), form, {student.id: student.line for student in students}
-    )
+    headers = {name: head.cells[index] for name, index in columns.items()}
+    return Roster(tuple(students), tuple(sorted(found)), form, headers)
 
 
 def _key(header: str) -> str:

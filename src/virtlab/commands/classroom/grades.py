@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-i", "--inventory", metavar="DIR", type=Path, required=True, help="the class's folder"
     )
     parser.add_argument("--records", metavar="FOLDER", type=Path, required=True, help="records: <id>.json")
-    parser.add_argument("--format", choices=FORMATS, default="csv", help="for whom the file is")
+    parser.add_argument("--format", choices=FORMATS, help="for whom it is; else where the roster is from")
     parser.add_argument("--output", "-o", metavar="FILE", type=Path, help="write it; else a table is shown")
 
 
@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> render.Result:
         )
     data = grades.as_dict(found, everybody) | {"findings": [one.as_dict() for one in said]}
     if options.output:
-        tables.save(options.output, grades.FORMATS[options.format](found, everybody))
+        form = options.format or found.roster.form or "csv"
+        tables.save(options.output, grades.FORMATS[form](found, everybody))
         data["file"] = str(options.output)
 
     def draw(style: Style) -> str:
