@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -306,3 +307,21 @@ def test_copies_of_the_example_stay_out_of_git():
     ):
         done = subprocess.run(["git", "-C", paths.ROOT, "check-ignore", "-q", name], check=False)
         assert done.returncode == ignored
+
+
+DAMAGE = [b"\n", b'"', b":", b"- ", b"{", b"}", b"[", b"null", b"&a *a", b"!!x", b"\t", b"1e999", b"\xff"]
+
+
+@pytest.mark.parametrize("name", ["hosts.yml", "class.yml", "roster.csv"])
+def test_no_damage_is_a_traceback(folder, name):
+    """Whatever became of a file: a class, or findings."""
+    whole = (folder / name).read_bytes()
+    for seed in range(60):
+        draw = random.Random(seed)  # noqa: S311 (the same every time)
+        content = bytearray(whole)
+        for _ in range(draw.randint(1, 8)):
+            at = draw.randrange(len(content))
+            content[at : at + draw.choice([0, 0, 1, 20])] = draw.choice([b"", *DAMAGE])
+        (folder / name).write_bytes(content)
+        found, wrong = inventory.read(folder)
+        assert found is not None or [one.file.name for one in wrong if one.is_error] != []
