@@ -81,6 +81,34 @@ def test_the_password_opens_the_dashboard(engine):
     assert "wordpress_logged_in" in " ".join(answer.cookies.keys())
 
 
+def test_behind_a_prefix_every_link_has_it(engine):
+    prefix = "/user/some%40one/proxy/8081"
+    proxy = {"Host": "hub.test", "X-Forwarded-Prefix": prefix, "X-Forwarded-Proto": "https"}
+    said = requests.get("http://localhost:8081/", timeout=10, headers=proxy).text
+    assert f"https://hub.test{prefix}/?p=" in said
+    assert "localhost:8081" not in said
+    known = {"log": "admin", "pwd": (SECRETS / "wptest_admin_password").read_text()}
+    answer = requests.post("http://localhost:8081/wp-login.php", data=known, headers=proxy, timeout=10,
+                           allow_redirects=False)
+    assert answer.headers["Location"] == f"https://hub.test{prefix}/wp-admin/"
+    assert {one.path.startswith(f"{prefix}/") for one in answer.cookies} == {True}
+    for wrong in ("//evil.test", "/a/../b", '/"><b>', "word", "/a/"):
+        page = requests.get("http://localhost:8081/", headers={"X-Forwarded-Prefix": wrong}, timeout=10)
+        assert page.text == front_page()
+
+
+def test_links_in_articles_lead_to_where_the_visitor_is(engine):
+    words = "<p><a href=http://localhost:8081/?p=1>here</a> <a href=http://localhost:80811/?p=2>there</a></p>"
+    post = ["sh", "-c", f"echo '{words}' | wp-lab post --title Links"]
+    said = engine.containers.get("wptest").exec_run(post)
+    assert said.exit_code == 0, said.output
+    assert "http://localhost:8081/?p=1>here" in front_page().replace('"', "")
+    proxy = {"Host": "hub.test", "X-Forwarded-Prefix": "/proxy/8081"}
+    page = requests.get("http://localhost:8081/", timeout=10, headers=proxy).text
+    assert "http://hub.test/proxy/8081/?p=1>here" in page.replace('"', "")
+    assert "http://localhost:80811/?p=2>there" in page.replace('"', "")
+
+
 def test_a_second_run_changes_nothing(engine):
     assert converge()["changed"] == 0
 
