@@ -100,6 +100,15 @@ PHRASES = {
     "Lab {lab} has no task '{task}'{near}.": "实验 {lab} 没有任务“{task}”{near}。",
     "Its tasks are: {tasks}.": "它的任务有：{tasks}。",
     " (did you mean '{word}'?)": "（是不是“{word}”？）",
+    # web pages in JupyterLab
+    "There is nothing to show yet": "暂时没有内容可以显示",
+    "Images in {name}": "{name} 里的镜像",
+    "image": "镜像",
+    "tags": "标签",
+    "Fetch one with `docker pull IMAGE:TAG`, or run it with `docker run IMAGE:TAG`.":
+        "用 `docker pull 镜像:标签` 拉取，或者用 `docker run 镜像:标签` 直接运行。",
+    "It holds no images yet.": "仓库里还没有镜像。",
+    "Look again": "刷新",
     # lists
     "There are no labs here.": "这里没有实验。",
     "No lab was started yet. `lab list` shows what there is.":

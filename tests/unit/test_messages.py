@@ -72,7 +72,7 @@ LEARNERS = [
     paths.ROOT / "src/virtlab" / f"{name}.py" for name in (
         "claims", "cli", "distribution", "needs", "playbooks", "ports", "progress", "prove", "quiz", "root",
         "seat", "settings", "state", "sweep", "values", "workspace", "commands/jupyter", "commands/report",
-        "commands/topology", "server/command", "server/live", "server/opening",
+        "commands/topology", "server/command", "server/live", "server/opening", "server/pages",
     )
 ]  # fmt: skip
 ERRORS = ("LabError", "UsageError", "MachineError", "Unknown", "PlaybookError")

@@ -34,7 +34,8 @@ def it_is(seat, lab):
 """
 CONFIG = f"""\
 c.ServerApp.jpserver_extensions = {{"jupyterlab": True, "jupyter_server_terminals": True,
-                                    "virtlab.server": True, "jupyter_lsp": False, "notebook_shim": False}}
+                                    "virtlab.server": True, "jupyter_lsp": False, "notebook_shim": False,
+                                    "jupyter_server_proxy": False}}
 c.TerminalsExtensionApp.terminal_manager_class = "virtlab.server.terminals.LabTerminals"
 c.LabApp.extra_labextensions_path = [{str(server.LABEXTENSIONS)!r}]
 c.ServerApp.terminado_settings = {{"shell_command": ["/bin/bash", "--norc"]}}
@@ -155,6 +156,7 @@ def the_catalogue_is_that_of_lab_list(jupyter: Server) -> None:
 def the_pages_part_is_served(jupyter: Server) -> None:
     page = jupyter.get("lab").text
     assert '"load": "static/remoteEntry.js"' in page
+    assert TOKEN not in page            # a site that is shown in it could read it there
     files = {file.name for file in (server.LABEXTENSIONS / "virtlab/static").iterdir()}
     assert {"remoteEntry.js", "plugin.js", "virtlab.css"} <= files
     for name in files:

@@ -16,8 +16,11 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    from virtlab.server.handlers import routes  # here, because only a server has Jupyter's handlers
+    from virtlab.server import pages  # here, because only a server has Jupyter's handlers
+    from virtlab.server.handlers import routes
     from virtlab.server.live import Live
 
-    live = Live(app)
-    app.web_app.add_handlers(".*$", routes(app.web_app.settings["base_url"], live))
+    base_url = app.web_app.settings["base_url"]
+    # Browsers have Jupyter's cookie. A token in the page could be read by a site that is shown in it.
+    app.web_app.settings.get("page_config_data", {})["token"] = ""
+    app.web_app.add_handlers(".*$", [*routes(base_url, Live(app)), *pages.routes(base_url)])

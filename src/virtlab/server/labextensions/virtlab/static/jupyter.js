@@ -1,6 +1,6 @@
 // JupyterLab's own classes and tokens, for the modules here to import. Filled in before they are loaded.
 
-export let Widget, MainAreaWidget, WidgetTracker, LabIcon, ServerConnection;
+export let Widget, MainAreaWidget, WidgetTracker, IFrame, LabIcon, ServerConnection;
 export let ICommandPalette, ILabShell, ILauncher, ILayoutRestorer, INotebookTracker, ITerminalTracker, ToolbarButton;
 
 export async function connect(scope) {
@@ -11,6 +11,6 @@ export async function connect(scope) {
   ({ ILauncher } = await load('@jupyterlab/launcher'));
   ({ INotebookTracker } = await load('@jupyterlab/notebook'));
   ({ ITerminalTracker } = await load('@jupyterlab/terminal'));
-  ({ LabIcon } = await load('@jupyterlab/ui-components'));
+  ({ IFrame, LabIcon } = await load('@jupyterlab/ui-components'));
   ({ ServerConnection } = await load('@jupyterlab/services'));
 }

@@ -11,8 +11,8 @@
     get: async () => {
       const jupyter = await module('jupyter.js');
       await jupyter.connect(shared); // first: the other modules extend its classes
-      const { plugins } = await module('plugin.js');
-      return () => ({ __esModule: true, default: plugins });
+      const [{ plugins }, { pages }] = await Promise.all(['plugin.js', 'pages.js'].map(module));
+      return () => ({ __esModule: true, default: [plugins, pages] });
     },
   };
 })();

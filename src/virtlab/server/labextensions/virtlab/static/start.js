@@ -1,6 +1,7 @@
 // The start page: the catalogue by track, how far the learner is, and where to go on.
 import { Widget } from './jupyter.js';
 import { bar, el, mark, rich, trouble } from './dom.js';
+import { PAGES, visit } from './pages.js';
 import { say, speak, words } from './words.js';
 import { LabError, ask } from './server.js';
 
@@ -62,6 +63,7 @@ export class StartHere extends Widget {
       this.continue(told),
       ...tracks.map((track) => this.track(track, told.labs.filter((lab) => (lab.track || '') === track))),
       told.labs.length ? how() : el('p', {}, words().empty),
+      this.sites(),
     );
     for (const one of this.node.querySelectorAll('details')) one.open = opened.has(one.dataset.key);
     if (focused) this.node.querySelector(`[data-lab="${focused}"]`)?.focus();
@@ -83,6 +85,12 @@ export class StartHere extends Widget {
     return el('section', { 'aria-labelledby': id },
       el('h2', { id }, words().tracks[track] || track || words().stands.broken),
       el('ul.vl-labs', {}, labs.map((lab) => this.row(lab))));
+  }
+
+  sites() {
+    return el('section', { 'aria-labelledby': 'vl-sites' }, el('h2', { id: 'vl-sites' }, words().sites),
+      el('p.vl-sites', {}, Object.keys(PAGES).map((page) =>
+        el('button.vl-button', { type: 'button', 'data-lab': page, onclick: () => visit(page) }, words().pages[page]))));
   }
 
   row(lab) {

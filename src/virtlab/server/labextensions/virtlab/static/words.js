@@ -77,6 +77,8 @@ const en = {
   gone: (line) => `Gone: ${line}`,
   lookingAround: 'Looking at what is there …',
   nothingYet: 'The lab is not running. Once it is started, what is really there is drawn here.',
+  sites: 'Web pages',
+  pages: { blog: 'The lab’s blog', 'blog-06': 'Your own blog (lab 06)', registry: 'The registry’s images' },
 };
 
 const zh = {
@@ -156,6 +158,8 @@ const zh = {
   gone: (line) => `已消失：${line}`,
   lookingAround: '正在查看实际拓扑……',
   nothingYet: '实验没有在运行。启动之后，这里会画出实际存在的拓扑。',
+  sites: '网页',
+  pages: { blog: '实验室的博客', 'blog-06': '你自己的博客（实验 06）', registry: '仓库里的镜像' },
 };
 
 /** Seconds as hours and minutes. */
@@ -166,15 +170,16 @@ function time(seconds, [h, min, less]) {
 }
 
 const LANGUAGES = { en, zh };
-let current = document.documentElement.lang.toLowerCase().startsWith('zh') ? 'zh' : 'en';
+let spoken = '';
 
-export const words = () => LANGUAGES[current];
-export const language = () => current;
+// JupyterLab's own until the server has said it; JupyterLab sets it after this module is loaded.
+export const language = () => spoken || (document.documentElement.lang.startsWith('zh') ? 'zh' : 'en');
+export const words = () => LANGUAGES[language()];
 
 /** The learner's language, as the server says it. */
 export function speak(name) {
-  if (name in LANGUAGES) current = name;
+  if (name in LANGUAGES) spoken = name;
 }
 
 /** One text of several languages. */
-export const say = (text) => (text && typeof text === 'object' ? text[current] || text.en : text || '');
+export const say = (text) => (text && typeof text === 'object' ? text[language()] || text.en : text || '');
