@@ -66,6 +66,7 @@ def test_a_lab_s_page_through_jupyter(jupyter: Server, site: int) -> None:  # no
     the_token_in_an_address_goes_no_further(at)
     what_the_site_sets_holds_for_itself_alone(jupyter, at)
     where_it_leads_is_below_its_address(jupyter, at)
+    the_way_to_it_says_what_is_missing(jupyter, site)
 
 
 def only_a_started_labs_ports_are_led_to(jupyter: Server, site: int) -> None:  # noqa: F811
@@ -128,3 +129,16 @@ def where_it_leads_is_below_its_address(jupyter: Server, at: str) -> None:  # no
         assert answer.url == f"{at}/there/?a=b"
     away = requests.get(f"{at}/to-elsewhere", headers=headers, timeout=10, allow_redirects=False)
     assert away.headers["Location"] == "https://example.org/there/"
+
+
+def the_way_to_it_says_what_is_missing(jupyter: Server, site: int) -> None:  # noqa: F811
+    way = f"virtlab/blog/{SLUG[:2]}"
+    assert requests.get(f"{jupyter.url}/{way}", timeout=10).url.startswith(f"{jupyter.url}/login?")
+    assert jupyter.get(way).url == f"{jupyter.url}/proxy/{site}/"
+    for stands, missing in (
+        (state.State(phase="started", ports={"web": 1}), ("Nothing answers on port 1", "Go on with the lab")),
+        (state.State(), (f"Lab {SLUG} is not started.", f"<code>lab start {SLUG[:2]}</code>")),
+    ):
+        state.write(SLUG, stands)
+        page = jupyter.get(way)
+        assert (page.status_code, [one for one in missing if one not in page.text]) == (409, [])

@@ -78,21 +78,36 @@ class Blog(Page):
     @authorized
     async def get(self, number: str | None = None) -> None:
         try:
-            port = _port_of(number) if number else proxy.port_of_the_blog()
+            port = await (_own(number) if number else _standing())
         except LabError as error:
             self.complain(error)
             return
         self.redirect(url_path_join(self.base_url, "proxy", str(port), "/"))
 
 
-def _port_of(number: str) -> int:
+async def _standing() -> int:
+    port = proxy.port_of_the_blog()
+    await _answers(port, "Run `./lab up --only wordpress`.")
+    return port
+
+
+async def _own(number: str) -> int:
     lab = lifecycle.open_lab(number)
     if "web" not in lab.ports:
         raise UsageError(f"Lab {lab.slug} has no web page.", do="`lab list` shows the others.")
     if not state.read(lab.slug).is_begun:
         raise UsageError(say("Lab {lab} is not started.", lab=lab.slug),
                          do=say("Run `lab start {lab}`.", lab=lab.number))  # fmt: skip
+    await _answers(lab.ports["web"], "Go on with the lab: what answers there is shown here then.")
     return lab.ports["web"]
+
+
+async def _answers(port: int, otherwise: str) -> None:
+    try:
+        _, writer = await asyncio.open_connection("localhost", port)
+        writer.close()
+    except OSError:
+        raise MachineError(f"Nothing answers on port {port} of this machine.", do=otherwise) from None
 
 
 async def _held() -> tuple[str, list[tuple[str, list[str]]]]:
