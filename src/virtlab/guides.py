@@ -29,9 +29,9 @@ TURN = {"en": re.compile(r"#\s*your turn:?\s*(.+)", re.IGNORECASE),
         "zh": re.compile(r"#\s*轮到你[：:]?\s*(.+)")}
 TITLE = {"en": "Your turn", "zh": "轮到你"}
 PROMPT = {
-    "en": "Work here, or in a terminal (*File → New → Terminal*). "
+    "en": "Work here, or in the terminal on the right. "
           "`%lab hint` gives the next step, `%lab grade` looks at the result.",
-    "zh": "可以在这里做，也可以在终端里做（菜单“文件 → 新建 → 终端”）。"
+    "zh": "可以在这里做，也可以在右边的终端里做。"
           "`%lab hint` 一步一步给提示，`%lab grade` 检查结果。",
 }
 IMAGE = re.compile(r"""!\[[^\]]*\]\(([^)\s]+)|<img[^>]+src=["']([^"']+)""")

@@ -13,6 +13,7 @@ const START = 'virtlab:start-here';
 const OPEN = 'virtlab:open-lab';
 const CHECKS = 'virtlab:checklist';
 const TOPOLOGY = 'virtlab:topology';
+const LABS = /^lab\d\d$/; // terminals of labs
 const GUIDE = /^(?:.*\/)?(\d\d-[a-z0-9-]+)\/\1[^/]*\.ipynb$/; // 05-name/05-name.ipynb, and a newer one beside it
 
 const icon = new LabIcon({
@@ -69,21 +70,31 @@ export const plugins = {
       return list && list.isAttached ? { ref: list.id, mode: 'tab-after', activate: false } : {};
     };
 
+    // Another lab's things go where this lab's are: beside the first of their kind that is open.
+    const near = (tracker, fits) => {
+      const one = tracker.find((widget) => widget.isAttached && fits(widget));
+      return one && { ref: one.id, mode: 'tab-after' };
+    };
+
     // The guide on the left; on the right the lab's terminal; below it the checklist, and the topology behind that.
 
     const openLab = async (slug, task) => {
       const told = await ask(`labs/${slug}/open`, {});
-      const guide = await commands.execute('docmanager:open', { path: told.guide });
+      const options = near(notebooks, slugOf) || near(starts, () => true) || {};
+      const guide = await commands.execute('docmanager:open', { path: told.guide, options });
       const attached = (one) => one && one.isAttached;
       let terminal = terminals && terminals.find((one) => one.content.session.name === told.terminal);
       const isNew = !attached(terminal) && !attached(checklists.find((one) => one.content.slug === slug));
       if (isNew) shell.collapseLeft();
       if (!terminal && told.terminal) {
+        const right = { ref: guide.id, mode: 'split-right', activate: false };
+        const place = near(terminals, (one) => LABS.test(one.content.session.name)) || right;
         terminal = await commands.execute('terminal:create-new', { name: told.terminal });
         terminal.title.closable = true;
-        shell.add(terminal, 'main', { ref: guide.id, mode: 'split-right', activate: false });
+        shell.add(terminal, 'main', place);
       }
-      checklist(slug, { ref: (terminal || guide).id, mode: terminal ? 'split-bottom' : 'split-right', activate: false });
+      const below = { ref: (terminal || guide).id, mode: terminal ? 'split-bottom' : 'split-right', activate: false };
+      checklist(slug, near(checklists, () => true) || below);
       topology(slug, beside(slug));
       shell.activateById(guide.id);
       if (told.newer) offer(told.newer);
