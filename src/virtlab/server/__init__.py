@@ -16,11 +16,16 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    from virtlab.server import pages  # here, because only a server has Jupyter's handlers
-    from virtlab.server.handlers import routes
+    from tornado.ioloop import IOLoop
+
+    from virtlab.server import board, class_handlers, handlers, pages  # only a server has what they import
     from virtlab.server.live import Live
 
-    base_url = app.web_app.settings["base_url"]
+    live, base_url = Live(app), app.web_app.settings["base_url"]
     # Browsers have Jupyter's cookie. A token in the page could be read by a site that is shown in it.
     app.web_app.settings.get("page_config_data", {})["token"] = ""
-    app.web_app.add_handlers(".*$", [*routes(base_url, Live(app)), *pages.routes(base_url)])
+    seat = board.joined(app, live)
+    routes = [*handlers.routes(base_url, live), *class_handlers.routes(base_url, seat)]
+    app.web_app.add_handlers(".*$", [*routes, *pages.routes(base_url)])
+    if seat is not None:
+        IOLoop.current().add_callback(seat.start)
