@@ -32,6 +32,13 @@ def address(learner: Learner) -> str:
     return learner.arrive()
 
 
+@pytest.fixture(scope="session", params=["en", "zh"])
+def language(request: pytest.FixtureRequest, learner: Learner, address: str) -> str:
+    """What JupyterLab, its guides and its terminals speak; switched as seldom as can be."""
+    learner.speak(request.param)
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []         # Chromium's sandbox refuses root

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learner:
     """Somebody who has JupyterLab open for the first time."""
 
     home: Path
     prefix: str = "/"
+    language: str = "en"
 
     @property
     def workspace(self) -> Path:
@@ -40,10 +42,29 @@ class Learner:
         return workspace.address(NAME)
 
     def leave(self) -> None:
-        if self.data.exists():
-            env = os.environ | {"VIRTLAB_WORKSPACE": str(self.workspace), "VIRTLAB_DATA": str(self.data)}
-            subprocess.run([BIN / "lab", "finish", "05"], env=env, timeout=120, check=False)
+        self.forget()
         self._converge(jupyterlab_state="absent")
+
+    def speak(self, language: str) -> None:
+        """From now on in this language; JupyterLab is started again, if it spoke another."""
+        if language != self.language:
+            self._converge(jupyterlab_language=language)
+        self.language = language
+
+    def lab(self, *words: str) -> str:
+        """`lab …` in a terminal of this learner's; what it said."""
+        env = os.environ | {"VIRTLAB_WORKSPACE": str(self.workspace), "VIRTLAB_DATA": str(self.data)}
+        done = subprocess.run([BIN / "lab", *words], env=env, capture_output=True, text=True,
+                              timeout=120, check=False)
+        return done.stdout
+
+    def forget(self) -> None:
+        """Nothing runs, nothing was ever done, and no page is open; the files stay."""
+        for layout in (self.workspace / ".jupyter").rglob("*.jupyterlab-workspace"):
+            layout.unlink()
+        if self.data.exists():
+            self.lab("finish", "05")
+            shutil.rmtree(self.data)
 
     def watchers(self) -> int:
         """How many processes follow a lab of this learner."""

@@ -38,6 +38,14 @@ def test_a_new_lab_lacks_only_the_run_of_its_guide(made):
     assert said() == []
 
 
+@pytest.mark.host
+def test_lab_new_runs_the_guide_and_then_lint_has_nothing_to_complain_about(kit):
+    done = kit.lab("new", "91-my-lab", VIRTLAB_STATE="/var/lib/virtlab")
+    assert done.code == 0, done.err
+    assert "execute" not in done.out
+    assert said() == []
+
+
 def test_a_new_lab_takes_nobodys_number_prefix_or_port(kit, made):
     other = scaffold.make("92-my-lab").lab
     assert made.prefix == "mylab"

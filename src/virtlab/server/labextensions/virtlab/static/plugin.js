@@ -62,7 +62,7 @@ export const plugins = {
       task: (lab, task) => commands.execute(OPEN, { lab, task }),
       topology: (lab) => shell.activateById(topology(lab, beside(lab)).id),
     };
-    const startHere = () => tab(starts, 'virtlab-start', () => new StartHere(news, go.open));
+    const startHere = () => tab(starts, 'virtlab-start', () => new StartHere(news, go.open), near(notebooks, slugOf));
     const checklist = (slug, how) => tab(checklists, `virtlab-checklist-${slug}`, () => new Checklist(slug, news, go), how);
     const topology = (slug, how) => tab(topologies, `virtlab-topology-of-${slug}`, () => new Topology(slug, news), how);
     const beside = (slug) => {
@@ -121,7 +121,10 @@ export const plugins = {
 
     commands.addCommand(START, {
       label: () => words().start, icon, describedBy: { args: { type: 'object', properties: {} } },
-      execute: () => shell.activateById(startHere().id),
+      execute: () => {
+        shell.activateById(startHere().id);
+        closeLaunchers(shell);
+      },
     });
     commands.addCommand(OPEN, {
       label: () => words().besides, icon,
