@@ -33,6 +33,7 @@ COMMANDS = {
     "status": ("virtlab.commands.status", "how far you are"),
     "report": ("virtlab.commands.report", "your record, as text, as a web page or as JSON"),
     "topology": ("virtlab.commands.topology", "what is really there, as text or as a drawing"),
+    "box": ("virtlab.commands.box", "the ready box for Vagrant: make it, register it"),
     "classroom": ("virtlab.commands.classroom", "for instructors: a class with a machine for each student"),
     "new": ("virtlab.commands.new", "for authors: a new lab that works"),
     "lint": ("virtlab.commands.lint", "for authors: is a lab complete and well written?"),

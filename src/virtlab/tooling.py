@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def install(*, browser: bool) -> None:
+def install(*, browser: bool, vagrant: bool = False) -> None:
     """Once for each lock; held to its hashes."""
     stamp = Path(sys.prefix) / ".tests-complete"
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
@@ -45,9 +45,14 @@ def install(*, browser: bool) -> None:
         _do([*command, "--compile-bytecode", "-r", str(LOCK)], "the tools for the tests")
         stamp.write_text(wanted)
     if browser and not shutil.which("chromium"):
-        sys.stderr.write("Installing Chromium …\n")
-        module = ["this-machine", "-m", "virtlab_packages", "-a", "name=chromium"]
-        _do([program("ansible"), *module], "Chromium")
+        _packages("Chromium", "chromium")
+    if vagrant and not shutil.which("vagrant"):
+        _packages("Vagrant", "vagrant,vagrant-libvirt")
+
+
+def _packages(what: str, names: str) -> None:
+    sys.stderr.write(f"Installing {what} …\n")
+    _do([program("ansible"), "this-machine", "-m", "virtlab_packages", "-a", f"name={names}"], what)
 
 
 def _do(command: list[str], what: str) -> None:

@@ -16,6 +16,7 @@ from virtlab import claims, paths, render, root, tooling
 from virtlab.errors import Exit
 
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
+LIMITS = {"vagrant": 3 * 60 * 60}  # a machine in a machine, emulated
 SLOWEST = 8
 SHOWN = 200  # lines of a failed part
 # What pytest runs. Two workers get whole files, or all that is about one lab, answers and guide, because that
@@ -28,7 +29,9 @@ PYTEST = {
     "labs": ["-n2", "--dist=loadgroup", "--no-loadscope-reorder", "tests/labs", "tests/notebooks",
              f"--ignore={PROOFS}"],
     "browser": ["tests/browser"],
+    "vagrant": ["tests/vagrant"],
 }  # fmt: skip
+ASKED = ("vagrant",)  # long: only when asked for, and then alone
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Part:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="leave out what needs a lab host")
+    parser.add_argument("--vagrant", action="store_true", help="only `vagrant up`, from box to destroy; long")
     parser.add_argument("-k", metavar="EXPR", default="", help="only these tests, as pytest's -k")
 
 
@@ -57,12 +61,14 @@ def run(options: argparse.Namespace) -> render.Result:
         for claim in claims.running():
             raise claims.refused(claim)
         root.become("`lab test` makes this machine a lab host; that", sys.argv[1:])
-    tooling.install(browser=not options.fast)
+    asked = [name for name in ASKED if getattr(options, name)]
+    tooling.install(browser=not (options.fast or asked), vagrant=options.vagrant)
     was_there = paths.HOST_D.exists()
     before = None if was_there or options.fast else tooling.remains()
-    done = _prepare(options.fast, linters=not options.k)
+    done = _prepare(options.fast, linters=not (options.k or asked))
     if not any(part.name == "up" and part.has_failed for part in done):  # nothing after it could work
-        for part in _tests(options.fast, options.k):
+        names = asked or [name for name in PYTEST if name not in ASKED]
+        for part in _tests(names, options.fast, options.k):
             done.append(_run(part))
     if before is not None:
         done.append(_take_down(before))
@@ -83,12 +89,12 @@ def _prepare(fast: bool, *, linters: bool) -> list[Part]:
         return [*up, *(_report(part, named=False) for part in linted)]
 
 
-def _tests(fast: bool, expression: str) -> Iterator[Part]:
-    for name, words in PYTEST.items():
+def _tests(names: list[str], fast: bool, expression: str) -> Iterator[Part]:
+    for name in names:
         chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
         report = tooling.scratch() / f"{name}.xml"
         report.unlink(missing_ok=True)
-        pytest = [sys.executable, "-m", "pytest", "-q", *words, f"--junit-xml={report}", *chosen]
+        pytest = [sys.executable, "-m", "pytest", "-q", *PYTEST[name], f"--junit-xml={report}", *chosen]
         yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}"])
 
 
@@ -99,15 +105,15 @@ def _run(part: Part) -> Part:
 
 
 def _execute(part: Part) -> Part:
-    began = time.monotonic()
+    began, limit = time.monotonic(), LIMITS.get(part.name, LIMIT)
     try:
         done = subprocess.run(
-            part.command, cwd=paths.ROOT, env=tooling.environment(), stdin=subprocess.DEVNULL, timeout=LIMIT,
+            part.command, cwd=paths.ROOT, env=tooling.environment(), stdin=subprocess.DEVNULL, timeout=limit,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
         )  # fmt: skip
         part.code, part.output = done.returncode, done.stdout
     except subprocess.TimeoutExpired as late:
-        part.code, part.output = 124, f"{_text(late.output)}\nIt did not end within {LIMIT // 60} minutes."
+        part.code, part.output = 124, f"{_text(late.output)}\nIt did not end within {limit // 60} minutes."
     part.seconds = time.monotonic() - began
     _count(part)
     return part
