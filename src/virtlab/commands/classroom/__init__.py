@@ -12,6 +12,7 @@ from virtlab.language import LANGUAGES
 # name → one line of help; each is a module here
 VERBS = {
     "check": "what is wrong with a class's files, and how many seats fit",
+    "handout": "a page to print, with a card for each student; or CSV",
     "grades": "points for the gradebook, from the seats' records",
 }
 # of every command; here they may stand behind the verb as well
