@@ -13,16 +13,20 @@ CA_DAYS = 3650
 
 
 def certificates(
-    folder: Path, ca_path: Path, host: str, address: str, days: int
+    folder: Path, ca_path: Path, host: str, address: str, days: int, served: Path | None = None
 ) -> dict[Path, tuple[bytes, int]]:
-    """The four files of a server, each with its mode: as they are, or new where they must be."""
+    """The four files of a server, each with its mode: as they are, or new where they must be.
+
+    `folder` holds the CA's key, `served` what the server itself reads.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     ca_key_path = folder / "ca.key"
-    cert_path, key_path = folder / "served" / "server.crt", folder / "served" / "server.key"
+    served = served or folder / "served"
+    cert_path, key_path = served / "server.crt", served / "server.key"
 
     ca, ca_key = _certificate(ca_path), _key(ca_key_path)
     if ca is None or ca_key is None or ca.public_key() != ca_key.public_key():

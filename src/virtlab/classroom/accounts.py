@@ -35,6 +35,7 @@ class Accounts:
 
     def enrol(self, ids: Iterable[str]) -> None:
         """Accounts for just these; who was there before keeps theirs."""
+        self._key()  # made by the hub's user, who must be able to read it
         wanted = {normal(one) for one in ids}
         with self._open() as db:
             there = {row[0] for row in db.execute("SELECT id FROM accounts")}
