@@ -8,11 +8,11 @@ import os
 import pwd
 import struct
 import subprocess
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.virtlab_disk import last_words, stamp, start
 
 DOCUMENTATION = r"""
 module: virtlab_guest_image
@@ -80,14 +80,19 @@ class Image:
         self.report, self.key = Path(p["report"]), Path(p["key"])
         self.command = ["--suite", p["suite"], "--size-mb", str(p["size_mb"]),
                         *(word for name in p["packages"] for word in ("--package", name))]
-        self.recipe = sha256(json.dumps([p["script"], self.command, p["edition"]]).encode()).hexdigest()[:16]
+        self.recipe = stamp(p["script"], self.command, p["edition"])
 
     def is_there(self) -> bool:
         try:
             said = json.loads(self.report.read_text())
         except (OSError, ValueError):
             return False
-        return self.volume.exists() and said.get("recipe") == self.recipe and said == self.facts()
+        public = "ssh_public_key"       # of the key, not of the disk
+        return (self.volume.exists() and said.get("recipe") == self.recipe
+                and {**said, public: ""} == {**self.facts(), public: ""})
+
+    def is_described(self) -> bool:
+        return bool(json.loads(self.report.read_text()) == self.facts())
 
     def facts(self) -> dict[str, Any]:
         p, now = self.p, self.volume.stat()
@@ -123,16 +128,16 @@ class Image:
                       if disk.is_file() and Path(backing_file(disk)).name == self.volume.name)
 
     def build(self) -> subprocess.Popen[bytes]:
-        cache, log = Path(self.p["cache"]), Path(self.p["log"])
-        for folder in (cache, log.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        script = cache / "build-guest-image"
-        script.write_text(self.p["script"])
-        with log.open("ab") as out:
-            return subprocess.Popen(
-                ["bash", script, "--output", self.built, "--recipe", self.recipe, "--cache", cache,
-                 *self.command],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        cache = Path(self.p["cache"])
+        arguments = ["--output", self.built, "--recipe", self.recipe, "--cache", cache, *self.command]
+        return start({"build-guest-image": self.p["script"]}, arguments, cache, Path(self.p["log"]))
+
+    def describe(self) -> None:
+        self.report.parent.mkdir(parents=True, exist_ok=True)
+        text = self.report.with_suffix(".new")
+        text.write_text(json.dumps(self.facts(), indent=1) + "\n")
+        text.chmod(0o644)
+        text.replace(self.report)
 
     def install(self) -> None:
         new = self.volume.with_suffix(".new")
@@ -143,16 +148,14 @@ class Image:
         new.replace(self.volume)
         subprocess.run(["virsh", "-q", "-c", "qemu:///system", "pool-refresh", self.p["pool"]],
                        check=True, capture_output=True, timeout=60)
-        self.report.parent.mkdir(parents=True, exist_ok=True)
-        text = self.report.with_suffix(".new")
-        text.write_text(json.dumps(self.facts(), indent=1) + "\n")
-        text.chmod(0o644)
-        text.replace(self.report)
+        self.describe()
 
     def present(self) -> dict[str, Any]:
         changed = self.make_key()
-        if not changed and self.is_there():
-            return {"changed": False, "building": False}
+        if self.is_there():
+            if not (known := self.is_described()) and not self.module.check_mode:
+                self.describe()         # a new key, as in a copy of a sealed machine
+            return {"changed": changed or not known, "building": False}
         if self.module.check_mode:
             return {"changed": True, "building": False}
         if self.volume.exists() and (users := self.used_by()):
@@ -163,9 +166,7 @@ class Image:
         if not self.p["wait"]:
             return {"changed": True, "building": True}
         if process.wait(LIMIT):
-            end = Path(self.p["log"]).read_text(errors="replace").splitlines()[-8:]
-            self.module.fail_json(msg=f"The guest disk could not be built. The log, {self.p['log']}, ends "
-                                      f"with: {' / '.join(end)}")
+            self.module.fail_json(msg=f"The guest disk could not be built. {last_words(Path(self.p['log']))}")
         self.install()
         return {"changed": True, "building": False}
 

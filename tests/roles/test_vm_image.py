@@ -100,6 +100,19 @@ def test_a_second_run_changes_nothing_even_without_the_cache(role):
     role.cache.with_name("away").rename(role.cache)
 
 
+def test_a_new_key_is_written_down_and_the_disk_stays(role):
+    """As on a copy of a machine whose secrets were taken out."""
+    stays, before = role.disk.stat().st_ino, json.loads(role.report.read_text())["ssh_public_key"]
+    role.cache.rename(role.cache.with_name("away"))
+    role.key.unlink()
+    assert role.converge()["changed"] == 1
+    after = json.loads(role.report.read_text())["ssh_public_key"]
+    assert after == role.key.with_suffix(".pub").read_text().strip() != before
+    assert role.disk.stat().st_ino == stays
+    assert role.converge()["changed"] == 0
+    role.cache.with_name("away").rename(role.cache)
+
+
 def test_a_disk_that_somebody_wrote_into_is_made_good(role):
     with role.disk.open("ab") as file:
         file.write(b"scribble")

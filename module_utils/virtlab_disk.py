@@ -1,0 +1,37 @@
+"""Disks that programs of ours build: in a session of their own, so that they go on when Ansible is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+
+def stamp(*parts: Any) -> str:
+    """What vouches for a disk: it is made anew when one of these changes."""
+    return sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def start(
+    programs: Mapping[str, str], arguments: Sequence[Any], cache: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """Write the programs into the cache and start the first. One works at a time; a second waits for it."""
+    for folder in (cache, log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, text in programs.items():
+        new = cache / f"{name}.new"         # a running one keeps reading its own file
+        new.write_text(text)
+        new.chmod(0o755)
+        new.replace(cache / name)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            ["bash", cache / next(iter(programs)), *map(str, arguments)],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )
+
+
+def last_words(log: Path, lines: int = 8) -> str:
+    return f"The log, {log}, ends with: {' / '.join(log.read_text(errors='replace').splitlines()[-lines:])}"
