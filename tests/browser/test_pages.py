@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from learner import ROOT, Learner
-from playwright.sync_api import Browser, Frame, FrameLocator, Page, Response, expect
+from playwright.sync_api import Browser, Frame, FrameLocator, Page, Request, Response, expect
 
 from virtlab import settings
 
@@ -42,7 +42,7 @@ class Visit:
         self.shots = ROOT / f"build/screenshots/{where}-{language}"
         self.strays: list[str] = []
         page.on("response", self._look)
-        page.on("requestfailed", lambda lost: self.strays.append(f"{lost.failure} {lost.url}"))
+        page.on("requestfailed", self._lost)
         page.set_default_timeout(30_000)
         page.goto(address)
         page.locator("#jp-main-dock-panel .lm-TabBar-tab", has_text=self.words["start"]).click()
@@ -54,6 +54,11 @@ class Visit:
             at.netloc != self.here.netloc or not at.path.startswith(self.learner.prefix))
         if outside or (answer.url.startswith(self.site) and answer.status >= 400):
             self.strays.append(f"{answer.status} {answer.url}")
+
+    def _lost(self, request: Request) -> None:
+        # Chromium drops its requests when a network card appears, and when it goes on to another page.
+        if request.failure not in ("net::ERR_NETWORK_CHANGED", "net::ERR_ABORTED"):
+            self.strays.append(f"{request.failure} {request.url}")
 
     def open(self, name: str) -> FrameLocator:
         """From the start page."""
