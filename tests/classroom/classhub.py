@@ -32,7 +32,7 @@ SEAT = """#!/bin/sh
 export VIRTLAB_DATA="$HOME/data" VIRTLAB_WORKSPACE="$HOME/virtlab" JUPYTER_CONFIG_DIR="$HOME/config"
 mkdir -p "$VIRTLAB_WORKSPACE" && cd "$VIRTLAB_WORKSPACE" || exit
 exec {python} -P -m jupyterhub.singleuser --ServerApp.jpserver_extensions='{{"virtlab.server": True}}' \\
-    --ServerApp.root_dir="$VIRTLAB_WORKSPACE" {root} "$@"
+    --ServerApp.root_dir="$VIRTLAB_WORKSPACE" --LabApp.extra_labextensions_path={page} {root} "$@"
 """
 
 
@@ -65,7 +65,8 @@ class ClassHub:
         port, hub, board, proxy = free_ports(4)
         seat = folder / "seat"
         root = "--allow-root" if os.geteuid() == 0 else ""
-        seat.write_text(SEAT.format(python=sys.executable, root=root))
+        page = paths.ROOT / "src/virtlab/server/labextensions"
+        seat.write_text(SEAT.format(python=sys.executable, root=root, page=page))
         seat.chmod(0o755)
         self.file = folder / "class.json"
         self.said = {
@@ -79,7 +80,7 @@ class ClassHub:
             "config": {
                 "SimpleLocalProcessSpawner": {"home_dir_template": str(folder / "home/{username}"),
                                               "cmd": [str(seat)]},
-                "JupyterHub": {"log_level": "INFO"},
+                "Spawner": {"start_timeout": 180, "http_timeout": 180},
             },
         } | more  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
@@ -181,7 +182,7 @@ class ClassHub:
         lab = self.data.secret("lab")
         self.api(f"hub/api/users/{who}", lab, "POST")
         self.api(f"hub/api/users/{who}/server", lab, "POST").raise_for_status()
-        until(lambda: self.api(f"user/{who}/api/status", self.seat_token(who)).status_code == 200, 120)
+        until(lambda: self.api(f"user/{who}/api/status", self.seat_token(who)).status_code == 200, 180)
 
     def end_seats(self) -> None:
         """They outlive the hub; the test's must not outlive the test."""

@@ -180,7 +180,7 @@ def test_a_hand_goes_up_and_down(hub, teacher):
     assert hub.api("user/s01/virtlab/class", token, "POST", json={"hand": True}).json()["hand"]
     lower = teacher.get_by_role("button", name=re.compile("hand up .* Lower hand: Ada"))
     expect(lower).to_be_visible()
-    expect(teacher).to_have_title(re.compile("✋1"))
+    expect(teacher).to_have_title(re.compile(r"\(1\)"))
     expect(teacher.locator("[aria-live]")).to_contain_text("Ada Lovelace raised a hand")
     lower.click()
     expect(lower).to_be_hidden()
@@ -214,6 +214,28 @@ def test_the_student_sees_that_the_instructor_looks(hub, teacher):
     expect(teacher.locator("tr[data-id=s01]")).to_contain_text(f"visited by {INSTRUCTOR}")
     opened.value.close()
     until(lambda: hub.api("user/s01/virtlab/class", token).json()["visitors"] == [])
+
+
+@host
+def test_the_student_raises_a_hand_and_reads_in_jupyterlab(hub, visit):
+    page = visit(viewport={"width": 1280, "height": 800})
+    page.context.add_cookies(hub.cookies("s02"))
+    page.goto(f"{hub.url}/user/s02/lab")
+    button = page.get_by_role("button", name="Raise hand")
+    expect(button).to_be_visible(timeout=120_000)
+    button.click()
+    expect(page.get_by_role("button", name="Hand is up")).to_have_attribute("aria-pressed", "true")
+    until(lambda: student(hub, "s02")["hand"])
+    lab = hub.data.secret("lab")
+    said = {"to": ["s02"], "text": "I am <i>coming</i>."}
+    assert hub.api("services/board/api/messages", lab, "POST", json=said).json() == {"sent": 1}
+    message = page.get_by_role("alertdialog")
+    expect(message).to_contain_text("I am <i>coming</i>.")
+    message.get_by_role("button", name="OK").click()
+    expect(message).to_be_hidden()
+    until(lambda: board(hub, "api/students/s02")["messages"][0]["read"])
+    hub.api("services/board/api/students/s02/lower", lab, "POST")
+    expect(button).to_be_visible()
 
 
 @host

@@ -52,7 +52,7 @@ function redraw(changed = null) {
   ].join(" · ");
   nobody.textContent = say("Nobody is shown. Change the search or the filter.");
   nobody.hidden = list.length > 0;
-  document.title = `${hands ? `✋${hands} ` : ""}${choose(about.title)}`;
+  document.title = `${hands ? `(${hands}) ` : ""}${choose(about.title)}`;
 }
 
 function option(value, text, chosen) {

@@ -1,5 +1,5 @@
 // The table: a row a student, a column a lab, or a task when one lab is chosen.
-import { el } from "./dom.js";
+import { el, handUp } from "./dom.js";
 import { choose, say } from "./words.js";
 
 export const state = {
@@ -71,7 +71,7 @@ function row(one, shown, act) {
   const more = [...one.busy.map((what) => say(what)), ...one.visitors.map((who) => say("visited by {who}", { who }))].join(", ");
   return el("tr", { "data-id": one.id, class: `${one.here}${one.hand ? " hand" : ""}${isStuck(one) ? " stuck" : ""}` },
     el("td", { class: "raised" }, one.hand
-      ? el("button", { title: say("Lower hand"), "aria-label": `${say("hand up")} ${span(one.hand)}. ${say("Lower hand")}: ${one.name}`, on: { click: () => act.lower(one) } }, "✋ ", el("span", { "data-since": one.hand }, span(one.hand)))
+      ? el("button", { title: say("Lower hand"), "aria-label": `${say("hand up")} ${span(one.hand)}. ${say("Lower hand")}: ${one.name}`, on: { click: () => act.lower(one) } }, handUp(), " ", el("span", { "data-since": one.hand }, span(one.hand)))
       : null),
     el("th", { scope: "row" }, el("button", { class: "who", on: { click: () => act.details(one) } }, one.name),
       one.name.toLowerCase() === one.id ? null : el("span", { class: "id" }, one.id)),

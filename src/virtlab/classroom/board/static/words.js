@@ -28,7 +28,7 @@ export function say(phrase, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-export const choose = (texts) => texts[language()] || texts.en;
+export const choose = (texts) => (texts[language()] || texts.en).replaceAll("`", "");
 
 export function startLanguage(spoken) {
   const wanted = localStorage.getItem("virtlab-language") || navigator.language.slice(0, 2);

@@ -4,6 +4,7 @@ import {
   LabIcon, MainAreaWidget, ToolbarButton, WidgetTracker,
 } from './jupyter.js';
 import { Checklist } from './checks.js';
+import { joinClass } from './class.js';
 import { StartHere } from './start.js';
 import { Topology } from './topology.js';
 import { News, ask, bePatient } from './server.js';
@@ -182,6 +183,8 @@ export const plugins = {
         news.pause(slug, false); // the page is closed: nothing is left to follow
       });
     });
+
+    app.restored.then(() => joinClass(app, shell, news));
 
     news.hear((told) => {
       if (told.show) commands.execute(OPEN, { lab: told.show });
