@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from virtlab.hub.hosts import Host, discard, refreshed
 from virtlab.hub.link import suppress_code
 from virtlab.hub.plan import FIRST, LAST
 
+log = logging.getLogger(__name__)
 SLACK_MB = 512  # what QEMU may take beyond the guest's memory before it is stopped
 EVERYWHERE = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
@@ -181,7 +183,7 @@ async def switch_off(host: Host, name: str, patience: float = 25) -> None:
 
 
 async def limit(host: Host, machine: Machine) -> list[str]:
-    """What one seat may take of its host; which limits the host cannot keep.
+    """What one seat may take of its host; which limits the host cannot keep, which is logged as well.
 
     Set on the running guest: in its description a limit that the host cannot keep would forbid the start.
     """
@@ -211,7 +213,10 @@ async def limit(host: Host, machine: Machine) -> list[str]:
                 missing.append(name)
         return missing
 
-    return await host.link(f"limit {machine.name}", work)
+    missing = await host.link(f"limit {machine.name}", work)
+    if missing:
+        log.warning("%s cannot limit what %s takes of: %s", host.name, machine.name, ", ".join(missing))
+    return missing
 
 
 def volumes(host: Host, connection: Any, machine: str) -> Iterator[Any]:

@@ -18,7 +18,8 @@ from virtlab.hub.machines import Machine
 
 BOOT = 420.0  # seconds a cold boot may take: emulated, on a busy host
 ANSWER = 240.0  # seconds until JupyterLab answers, after that
-KNOCK = 2.0
+KNOCK = 5.0
+SIGN = b"x-jupyterhub-version"  # it sets this header everywhere
 log = logging.getLogger(__name__)
 
 Tell = Callable[..., None]  # a phrase of `words`, and its values
@@ -157,14 +158,17 @@ async def _log(host: Host, machine: Machine) -> str:
 
 
 async def knock(address: str, port: int) -> bool:
-    """Whether something takes connections there."""
+    """Whether a single-user server answers there: that something takes connections may be a proxy's doing."""
     try:
         async with asyncio.timeout(KNOCK):
-            _, writer = await asyncio.open_connection(address, port)
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                writer.write(f"GET / HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+                return SIGN in (await reader.read(4096)).lower()
+            finally:
+                writer.close()
     except (OSError, TimeoutError):
         return False
-    writer.close()
-    return True
 
 
 async def poll(host: Host, machine: Machine) -> str:
