@@ -26,7 +26,11 @@ options:
 
 EXAMPLES = r"""
 - name: Make the hub's certificate
-  virtlab_certificate: {host: class.example.org, address: 192.0.2.10, folder: /var/lib/virtlab/hub/tls, owner: ada}
+  virtlab_certificate:
+    host: class.example.org
+    address: 192.0.2.10
+    folder: /var/lib/virtlab/hub/tls
+    owner: ada
 """
 
 RETURN = r"""
@@ -70,7 +74,8 @@ def main() -> None:
     state, served = Path(p["state_dir"]), Path(p["folder"])
     try:
         account = pwd.getpwnam(p["owner"])
-        made = certificates(state / "registry", state / "ca.crt", p["host"], p["address"], p["days"], served)
+        own, ca = state / "registry", state / "ca.crt"
+        made = certificates(own, ca, p["host"], p["address"], p["days"], served=served)
     except (KeyError, ValueError, OSError) as error:
         module.fail_json(msg=f"I cannot make a certificate for {p['host']} ({p['address']}): {error}")
     root, mine = (0, 0), (account.pw_uid, account.pw_gid)

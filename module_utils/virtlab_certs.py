@@ -13,7 +13,7 @@ CA_DAYS = 3650
 
 
 def certificates(
-    folder: Path, ca_path: Path, host: str, address: str, days: int, served: Path | None = None
+    folder: Path, ca_path: Path, host: str, address: str, days: int, *, served: Path | None = None
 ) -> dict[Path, tuple[bytes, int]]:
     """The four files of a server, each with its mode: as they are, or new where they must be.
 

@@ -40,7 +40,7 @@ def show(lab: str, role: str = "") -> int:
 
 
 def _seen(there: settings.Record) -> str:
-    """In a virtual machine on a laptop: by the port that the laptop forwards, because the browser is there."""
+    """In a virtual machine on a laptop: by the port that the laptop forwards; the browser is there."""
     host = settings.host()
     port = host["laptop"].jupyterlab_port if "laptop" in host and there == host.get("jupyterlab") else None
     return re.sub(r":\d+", f":{port}", str(there.url), count=1) if port else str(there.url)

@@ -139,6 +139,15 @@ class Kit:
         return Done(process.returncode, out, err)
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """`%lab start` puts the lab's values into its process's environment; the next test has none of them."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def kit(tmp_path, monkeypatch) -> Kit:
     made = Kit(tmp_path)
