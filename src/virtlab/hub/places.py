@@ -49,9 +49,10 @@ class Places:
         self.plan = plan
         self.hosts = {site.name: Host(plan, site) for site in sites}
         self.pools = {name: warm.Pool(host, seats.wake) for name, host in self.hosts.items()}
-        self.queue = queue or Queue()
+        self.queue = Queue() if queue is None else queue  # an empty one is false
         self._choose = choose
         self._coming = Counter[str]()
+        self._deciding = asyncio.Lock()  # from the look to the promise: many log in in the same second
 
     async def find(self, owner: str, home: str = "") -> Found:
         """The machine of somebody.
@@ -105,21 +106,33 @@ class Places:
         told = 0
         try:
             while asyncio.get_running_loop().time() < end:
-                looks = await self._looks(hosts)
-                ready = [hosts[look.name] for look in looks if await self.pools[look.name].waiting()]
-                place = self.queue.admit(owner, len(ready) + sum(look.room(self.plan.size) for look in looks))
-                if not place and (host := await self._take(hosts, looks, ready, own)):
-                    self.coming(host)
+                async with self._deciding:
+                    place, host = await self._ask(owner, hosts, own)
+                if host:
                     return host
                 if place and place != told:
                     waits(told := place)
                 await asyncio.sleep(ASK_AGAIN)
-        finally:
+        except asyncio.CancelledError:
+            raise  # the hub stops, and the place is kept; the queue forgets whoever does not come back
+        except BaseException:
             self.queue.leave(owner)
+            raise
+        self.queue.leave(owner)
         raise Full(
             f"All places are taken, and none came free within {minutes:g} minutes.",
             do="Try again later, stop machines that nobody uses, or add a KVM host.",
         )
+
+    async def _ask(self, owner: str, hosts: Mapping[str, Host], own: bool) -> tuple[int, Host | None]:
+        """The place in the queue, or a host."""
+        looks = await self._looks(hosts)
+        ready = [hosts[look.name] for look in looks if await self.pools[look.name].waiting()]
+        place = self.queue.admit(owner, len(ready) + sum(look.room(self.plan.size) for look in looks))
+        if place or not (host := await self._take(hosts, looks, ready, own)):
+            return place, None
+        self.coming(host)
+        return 0, host
 
     async def _take(
         self, hosts: Mapping[str, Host], looks: list[placement.Host], ready: list[Host], own: bool
