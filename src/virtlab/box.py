@@ -61,7 +61,8 @@ def build(image: Path, provider: str) -> Box:
     """The image's user learns Vagrant's key; the disk and what Vagrant wants to know go into one archive."""
     began = time.monotonic()
     if not image.is_file():
-        raise UsageError(f"There is no image {image}.", do="Build it first, or say which: --image FILE.")
+        do = "Say which: `lab box build FILE`, a disk with the kit in it."
+        raise UsageError(f"There is no image {image}.", do=do)
     _check_tools()
     FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
     virtual = int(json.loads(_do("qemu-img", "info", "--output=json", image))["virtual-size"])
