@@ -115,7 +115,11 @@ def test_a_second_run_changes_nothing(role):
 
 def test_what_lost_its_configuration_gets_it_again(role, connection):
     connection.networkLookupByName("vmtest").undefine()     # it runs on until somebody stops it
-    connection.storagePoolLookupByName("vmtest").undefine()
+    pool = connection.storagePoolLookupByName("vmtest")
+    written = pool.XMLDesc()
+    pool.destroy()
+    pool.undefine()
+    connection.storagePoolCreateXML(written)
     assert role.converge()["changed"] == 1
     assert connection.networkLookupByName("vmtest").isPersistent()
     assert connection.storagePoolLookupByName("vmtest").isPersistent()

@@ -26,7 +26,7 @@ PYTEST = {
     "unit": ["-n2", "--dist=loadfile", "tests/unit"],
     "roles": ["tests/roles"],
     "proofs": [PROOFS],
-    "labs": ["-n2", "--dist=loadgroup", "--no-loadscope-reorder", "tests/labs", "tests/notebooks",
+    "labs": ["-n2", "--dist=loadscope", "--no-loadscope-reorder", "tests/labs", "tests/notebooks",
              f"--ignore={PROOFS}"],
     "browser": ["tests/browser"],
     "vagrant": ["tests/vagrant"],
