@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ class Desk:
 
     def sees(self, task: str, state: str, seconds: float) -> None:
         expect(self.task(task)).to_have_attribute("data-state", state, timeout=seconds * 1000)
+
+    def until(self, fact: Callable[[], bool], seconds: float = 15) -> None:
+        """Wait for what Playwright's own `expect` cannot see."""
+        end = time.monotonic() + seconds
+        while not fact() and time.monotonic() < end:
+            self.page.wait_for_timeout(200)
+        assert fact()
 
     def is_idle(self) -> None:
         indicator = self.page.locator(f"{PANEL} .jp-Notebook-ExecutionIndicator")

@@ -172,4 +172,4 @@ def test_a_question_is_answered_and_kept(desk: Desk) -> None:
 def test_finish_ends_the_following(desk: Desk) -> None:
     desk.enter("lab finish 05", seconds=60)
     expect(desk.checks).to_contain_text(desk.words["finished"])
-    assert desk.learner.watchers() == 0
+    desk.until(lambda: desk.learner.watchers() == 0)
