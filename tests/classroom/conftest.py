@@ -13,6 +13,14 @@ ARGUMENTS = ["--headless=new", "--enable-auto-reload", "--disable-background-net
              "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
+@pytest.fixture(scope="session")
+def seat_image() -> None:
+    import seatlab
+
+    if not seatlab.IMAGE.exists():
+        pytest.fail(f"There is no disk for seats at {seatlab.IMAGE}. Name one: VIRTLAB_SEAT_IMAGE=FILE.")
+
+
 def again(goto: Callable) -> Callable:
     """Chromium drops its requests when a network card appears; on a machine with containers they do."""
     def patient(url: str, **options):

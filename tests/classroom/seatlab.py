@@ -23,7 +23,7 @@ from virtlab.hub.plan import Door, Plan, Site
 from virtlab.hub.seats import Server
 
 T = TypeVar("T")
-IMAGE = Path(os.environ.get("VIRTLAB_SEAT_IMAGE") or "/var/cache/virtlab/kit/virtlab-kit.qcow2")
+IMAGE = Path(os.environ.get("VIRTLAB_SEAT_IMAGE") or "/var/cache/virtlab/kit-image/virtlab-kit.qcow2")
 USER = os.environ.get("VIRTLAB_SEAT_USER") or "learner"
 PYTHON = os.environ.get("VIRTLAB_SEAT_PYTHON") or "/opt/virtlab/.venv/bin/python"
 MEMORY_MB = int(os.environ.get("VIRTLAB_SEAT_MEMORY") or 1024)

@@ -20,10 +20,7 @@ from virtlab.errors import UsageError
 from virtlab.hub import disks, machines, seats, warm
 from virtlab.hub.hosts import Host
 
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not seatlab.IMAGE.exists(), reason=f"no image for seats at {seatlab.IMAGE}"),
-]
+pytestmark = [pytest.mark.host, pytest.mark.usefixtures("seat_image")]
 FOLDER = Path("/var/tmp/virtlab-seats")  # noqa: S108  (QEMU's user has to get there)
 
 

@@ -18,10 +18,7 @@ from kvmhosts import KvmHost
 from virtlab.hub import machines, rescue, warm
 from virtlab.hub.hosts import Host
 
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not seatlab.IMAGE.exists(), reason=f"no image for seats at {seatlab.IMAGE}"),
-]
+pytestmark = [pytest.mark.host, pytest.mark.usefixtures("seat_image")]
 FOLDER = Path("/var/tmp/virtlab-spawner")  # noqa: S108  (QEMU's user has to get there)
 SECONDS = 900  # for a start: emulated, with whatever else this machine does
 
