@@ -125,8 +125,16 @@ def test_what_somebody_else_started_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_program_that_ends_at_once_says_why(state: Path) -> None:
-    failed = run(state, daemon_command=[sys.executable, "-c", "print('no such thing')"])
+    failed = run(state, daemon_command=[sys.executable, "-c", "import os; print('no', *os.environ.values())"])
     assert not failed.ok
     if not SYSTEMD:
         assert "ended at once" in failed.output
-        assert "no such thing" in failed.output
+        assert " 1" in failed.output, "a short value is no secret"
+        assert 'a "b" c' not in failed.output
+
+
+@pytest.mark.skipif(SYSTEMD, reason="it is about machines that only look as if they had systemd")
+def test_a_linked_init_is_no_systemd(state: Path) -> None:
+    assert run(state, ansible_facts={"service_mgr": "systemd"}).ok
+    assert answers()
+    assert not Path("/etc/systemd/system/daemon-test.service").exists()
