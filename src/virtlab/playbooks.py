@@ -43,6 +43,7 @@ class PlaybookResult:
     seconds: float
     log: Path
     changes: list[tuple[str, str, str]] = field(default_factory=list)  # role, task, item
+    failed: dict[str, str] = field(default_factory=dict)  # host, why; only where some may fail
 
 
 OnEvent = Callable[[Event], None]
@@ -56,8 +57,13 @@ def run(
     check: bool = False,
     on_event: OnEvent | None = None,
     log: str,
+    inventory: Path | None = None,
+    some_may_fail: bool = False,
 ) -> PlaybookResult:
-    """Run it; the user's own variables give way to `variables`. A failure is a PlaybookError."""
+    """Run it; the user's own variables give way to `variables`. A failure is a PlaybookError.
+
+    `inventory`: more machines than this one. With `some_may_fail` hosts that fail are told in the result.
+    """
     import ansible_runner
 
     began = time.monotonic()
@@ -78,7 +84,7 @@ def run(
         runner = ansible_runner.run(
             private_data_dir=str(folder),
             project_dir=str(paths.ROOT),
-            inventory=str(paths.ROOT / "inventory/local.yml"),
+            inventory=[str(file) for file in (paths.ROOT / "inventory/local.yml", inventory) if file],
             # When we are killed, Ansible must not go on behind the back of whoever tries again.
             binary="setpriv",
             cmdline=shlex.join(["--pdeathsig", "TERM", "--", *ansible]),
@@ -94,9 +100,11 @@ def run(
         raise PlaybookError(
             f"Interrupted in {story.where()}.", do=f"{AGAIN} The log: {log_file}", log=log_file
         )
-    if runner.rc != 0:
+    if runner.rc != 0 and not (some_may_fail and story.failed):
         raise story.error(playbook, log_file)
-    return PlaybookResult(len(story.changes), story.ok, time.monotonic() - began, log_file, story.changes)
+    return PlaybookResult(
+        len(story.changes), story.ok, time.monotonic() - began, log_file, story.changes, story.failed
+    )
 
 
 class _Story:
@@ -109,6 +117,7 @@ class _Story:
         self.changes: list[tuple[str, str, str]] = []
         self.role = self.task = ""
         self.failure: dict[str, Any] = {}
+        self.failed: dict[str, str] = {}
         self.said: list[str] = []
 
     def handle(self, event: Mapping[str, Any]) -> bool:
@@ -129,6 +138,8 @@ class _Story:
         ):
             if "results" not in data.get("res", {}) or not self.failure:  # an item tells more than its loop
                 self.failure = dict(data)
+            said = str(data.get("res", {}).get("msg") or "it did not say why").strip()
+            self.failed.setdefault(str(data.get("host")), f"{data.get('task')}: {said}")
             self._tell("failed")
         return True  # anything else drops the event and the statistics with it
 

@@ -112,14 +112,14 @@ def test_the_topology_follows_what_is_plugged_in(desk: Desk) -> None:
     desk.enter("docker network create net-second; docker network connect net-second net-vault")
     expect(picture.locator("g", has_text="net-second").first).to_be_visible(timeout=5000)
     expect(picture.locator("desc")).to_contain_text(re.compile(r"net-second .*\n +net-vault"))
-    expect(panel.locator("[role=status]")).to_contain_text("net-second")
+    expect(panel.locator("[role=log]")).to_contain_text("net-second")
     panel.get_by_text(desk.words["words"]).click()
     expect(panel.locator("pre")).to_contain_text("net-second")
     panel.get_by_text(desk.words["words"]).click()
     desk.take("7-topology")
     desk.enter("docker network disconnect net-second net-vault; docker network rm net-second")
     expect(picture).not_to_contain_text("net-second", timeout=5000)
-    expect(panel.locator("[role=status]")).to_contain_text(desk.words["gone"])
+    expect(panel.locator("[role=log]")).to_contain_text(desk.words["gone"])
     desk.tab(desk.words["checks"]).click()
 
 

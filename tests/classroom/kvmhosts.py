@@ -58,6 +58,8 @@ QEMU = """
 stdio_handler = "file"
 cgroup_controllers = []
 security_driver = "none"
+migrate_tls_x509_cert_dir = "{pki}"
+migrate_tls_x509_verify = 1
 """
 
 
@@ -73,6 +75,7 @@ class KvmHost:
         self.socket = self.folder / "run/libvirt/libvirt-sock"
         self.uri = f"qemu+unix:///system?socket={self.socket}"
         self.hub = HUB
+        self.pki = self.folder / "pki"  # certificates for seats that move, if a test makes some
         self._process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> KvmHost:
@@ -83,13 +86,14 @@ class KvmHost:
             "var/cache/libvirt",
             "run/libvirt",
             "virtlab",
+            "pki",
         ):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         etc = self.folder / "etc/libvirt"
         if not etc.exists():
             shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter")
             (etc / "libvirtd.conf").write_text(LIBVIRTD.format(uuid=uuid.uuid4()))
-            (etc / "qemu.conf").write_text(QEMU)
+            (etc / "qemu.conf").write_text(QEMU.format(pki=self.pki))
             hook = etc / "hooks/network"
             hook.parent.mkdir()
             hook.write_text(HOOK.format(hub=self.hub, subnet=self.subnet))

@@ -49,7 +49,7 @@ def virtual_mb() -> int:
 
 
 def site(host: KvmHost) -> Site:
-    return Site(host.name, host.uri, host.subnet, emulated=True)
+    return Site(host.name, host.uri, host.subnet, emulated=True, peer=f"{host.prefix}.2")
 
 
 def server(host: KvmHost, user: str) -> Server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -10,17 +9,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import requests
 import seatlab
-from classhub import running, until
+from classhub import until
 from kvmhosts import KvmHost
+from seathub import Student, hub_of, seat_of
 
 from virtlab.hub import machines, rescue, warm
 from virtlab.hub.hosts import Host
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("seat_image")]
 FOLDER = Path("/var/tmp/virtlab-spawner")  # noqa: S108  (QEMU's user has to get there)
-SECONDS = 900  # for a start: emulated, with whatever else this machine does
 
 
 @pytest.fixture(scope="module")
@@ -51,65 +49,10 @@ def hosts(kvm, do):
 def hub(kvm, hosts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     plan = next(iter(hosts.values())).plan
-    size = plan.size
-    spawner = {
-        "plan": {
-            "name": plan.name, "image": plan.image, "user": plan.user, "python": plan.python,
-            "size": {"memory_mb": size.memory_mb, "vcpus": size.vcpus, "disk_mb": size.disk_mb},
-            "hub": {"address": seatlab.HUB.address, "port": seatlab.HUB.port},
-        },
-        "sites": [
-            {"name": one.name, "uri": one.uri, "subnet": one.subnet, "emulated": True} for one in kvm.values()
-        ],
-        "rescue": str(folder / "rescue"), "rescue_minutes": 0.0, "poll_interval": 5,
-    }  # fmt: skip
-    more = {
-        "spawner_class": "virtlab.hub.spawner.SeatSpawner",
-        "seat_address": seatlab.HUB.address,
-        "hub_port": seatlab.HUB.port,
-        "config": {"SeatSpawner": spawner, "JupyterHub": {"log_level": "INFO"}},
-    }
-    with running(folder, **more) as one:
+    with hub_of(
+        folder, plan, kvm.values(), rescue=str(folder / "rescue"), rescue_minutes=0.0
+    ) as one:
         yield one
-
-
-class Student:
-    def __init__(self, hub, name):
-        self.hub, self.name, self.lab = hub, name, hub.data.secret("lab")
-        self.path = f"hub/api/users/{name}"
-        hub.api(self.path, self.lab, "POST")
-
-    def about(self):
-        return self.hub.api(self.path, self.lab).json()
-
-    def start(self, **options):
-        """The messages that the student's page shows until the seat is there, or has failed."""
-
-        def asked():
-            answer = self.hub.api(f"{self.path}/server", self.lab, "POST", data=json.dumps(options))
-            return "pending" not in answer.text or answer.status_code in (201, 202)
-
-        until(asked, 60)  # what was there before may still be on its way down
-        said = []
-        url = f"{self.hub.url}/{self.path}/server/progress"
-        rights = {"Authorization": f"token {self.lab}"}
-        with requests.get(
-            url, stream=True, timeout=SECONDS, verify=str(self.hub.ca), headers=rights
-        ) as stream:
-            for line in stream.iter_lines():
-                if line.startswith(b"data:"):
-                    said.append(json.loads(line[5:]))
-                    if said[-1].get("ready") or said[-1].get("failed"):
-                        return said
-        raise AssertionError(said)
-
-    def answers(self):
-        """JupyterLab of the seat, through the hub's own address."""
-        found = self.hub.api(f"user/{self.name}/api", self.lab)
-        return found.status_code == 200 and "version" in found.text
-
-    def is_on(self):
-        return bool(self.about()["server"])
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +60,6 @@ def ada(hub):
     one = Student(hub, "s01")
     one.said = one.start()
     return one
-
-
-def seat_of(hosts, do, student):
-    for host in hosts.values():
-        if machine := do(machines.of(host, student.name)):
-            return host, machine
-    raise AssertionError(f"{student.name} has no machine.")
 
 
 def test_a_student_sees_what_happens_and_gets_a_seat(ada, hosts, do):

@@ -45,7 +45,7 @@ def line(folder, name, text):
 def test_the_example_is_a_class(folder):
     found, wrong = inventory.read(folder)
     assert wrong == []
-    assert found.seat == SeatSize(1536, 2, 10240, 4)
+    assert found.seat == SeatSize(1536, 2, 20480, 4)
     assert [one.id for one in found.roster.students] == ["s001", "s002", "s003"]
     assert (found.address, found.listen, found.port) == ("https://localhost:8443", "127.0.0.1", 8443)
     assert found.hosts == (found.hub,)

@@ -33,7 +33,8 @@ def configure(c: Any, data: ClassData) -> None:
     c.Spawner.environment = {
         "VIRTLAB_BOARD": f"{data.board_url}{BOARD}",
         "JUPYTERHUB_ACTIVITY_INTERVAL": "60",
-    }
+        "VIRTLAB_LEARNER": lambda spawner: spawner.user.name,  # whose values a lab draws
+    } | data.config.get("Spawner", {}).get("environment", {})
 
     hub.authenticator_class = data.authenticator_class or OWN_AUTHENTICATOR
     if data.authenticator_class:  # it knows the passwords, the roster says who may come in
@@ -47,7 +48,8 @@ def configure(c: Any, data: ClassData) -> None:
     _pages(hub, data)
     _rights(hub, data)
     for name, traits in data.config.items():
-        c[name].update(traits)
+        own = {trait: value for trait, value in traits.items() if (name, trait) != ("Spawner", "environment")}
+        c[name].update(own)
 
 
 def _pages(hub: Any, data: ClassData) -> None:

@@ -19,7 +19,7 @@ from virtlab.yamlfile import Document
 
 SYSTEM_MB = 500  # what the system, Docker and JupyterLab of a seat take before any lab
 LISTEN = {"address": "127.0.0.1", "port": 8443}
-SEAT = {"memory_mb": 1536, "vcpus": 2, "disk_mb": 10240, "sharing": 4}
+SEAT = {"memory_mb": 1536, "vcpus": 2, "disk_mb": 20480, "sharing": 4}
 
 
 @dataclass(frozen=True)

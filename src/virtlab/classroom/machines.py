@@ -24,6 +24,7 @@ class Machine:
     is_local: bool
     line: int
     own_uri: str = ""
+    subnet: str = ""  # of its seats, when somebody chose it
 
     @property
     def ssh(self) -> str:
@@ -114,7 +115,7 @@ def _machine(name: str, given: Mapping[str, Any], line: int) -> Machine:
     address = str(given.get("ansible_host") or ("" if is_local else name))
     return Machine(
         name, address, str(given.get("ansible_user") or ""), int(given.get("ansible_port") or 22), is_local,
-        line, str(given.get("libvirt_uri") or ""),
+        line, str(given.get("libvirt_uri") or ""), str(given.get("seat_subnet") or ""),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ ASK = """
 place=/var/lib/virtlab/pool; while [ ! -d "$place" ]; do place=${place%/*}; done
 cat /proc/meminfo; echo load $(cat /proc/loadavg); echo cpus $(nproc)
 df -Pm "$place/" | tail -n 1 | sed 's/^/disk /'
+echo addresses $(ip -o -4 address show scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4}')
 echo guests $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c ^qemu-system)
 found=/var/lib/virtlab/host.d/kvm_host.json
 if grep -qs '"domain_type": "kvm"' $found; then echo kvm yes
@@ -39,6 +40,7 @@ class Look:
     guests: int = 0  # virtual machines that run there already
     kvm: str = ""  # yes, no, or maybe: nobody has tried yet
     why: str = ""  # it could not be asked
+    addresses: tuple[str, ...] = ()  # its own
 
 
 def look(of: Class) -> list[Look]:
@@ -106,7 +108,8 @@ def _look(machine: Machine, of: Class, said: str, why: str) -> Look:
             seats=0,
             emulated=facts["kvm"][0] == "no",
         )  # fmt: skip
-        return Look(machine, host, int(facts["guests"][0]), facts["kvm"][0])
+        kvm, addresses = facts["kvm"][0], tuple(facts.get("addresses", ()))
+        return Look(machine, host, int(facts["guests"][0]), kvm, addresses=addresses)
     except (KeyError, IndexError, ValueError):
         return Look(machine, why="it answered something else than a Linux machine does")
 

@@ -209,3 +209,32 @@ def guest(
 def tree(thing: Any, flags: int = 0) -> ET.Element:
     """What libvirt says about one of its things."""
     return ET.fromstring(thing.XMLDesc(flags))  # noqa: S314  (libvirt's own words)
+
+
+def rename(tree: ET.Element, *, name: str, disk: str, label: Label) -> None:
+    """Make of a running guest's description that of the same machine under another name, on another disk."""
+    ET.register_namespace("s", SPACE)
+    say(tree, "name", name)
+    say(tree, "title", label.owner or "warm, nobody's yet")
+    if (metadata := tree.find("metadata")) is not None:
+        metadata.clear()
+        metadata.append(ET.fromstring(label.xml()))  # noqa: S314  (our own)
+    for source in tree.iterfind("devices/disk/source"):
+        source.attrib.clear()
+        source.set("file", disk)
+    for backing in tree.findall("devices/disk"):
+        for old in backing.findall("backingStore"):
+            backing.remove(old)  # libvirt reads the chain from the disk itself
+    for device in tree.find("devices") or ():  # sockets and terminals have the old name in their path
+        if device.tag in ("channel", "serial", "console"):
+            device.attrib.pop("tty", None)
+            for old in device.findall("source"):
+                device.remove(old)
+
+
+def say(tree: ET.Element, tag: str, text: str) -> None:
+    found = tree.find(tag)
+    if found is None:
+        found = ET.Element(tag)
+        tree.insert(1, found)
+    found.text = text

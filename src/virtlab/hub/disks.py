@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from tempfile import TemporaryFile
@@ -16,9 +16,10 @@ import libvirt
 from virtlab.errors import MachineError, UsageError
 from virtlab.hub import describe
 from virtlab.hub.hosts import Host, refreshed
-from virtlab.hub.link import receive, send
+from virtlab.hub.link import fill, receive, send, suppress_code
 from virtlab.hub.machines import Machine, define, volumes
 
+BROUGHT = ".brought"  # marks a template's disk that came from another host: seats here build upon it
 LIVE = ".live"  # what a guest writes into while its disk is copied
 
 
@@ -141,6 +142,23 @@ def copy(pool: Any, source: Any, name: str) -> Any:
         made.delete()
         raise
     return made
+
+
+def bring(host: Host, pool: Any, base: str, read: Callable[[], tuple[Iterable[bytes], int]]) -> None:
+    """See that what a disk builds upon is on this host, whole.
+
+    The image every host has; a template's disk comes from another one, and is marked once it is complete.
+    """
+    names, mark = refreshed(pool).listVolumes(), base + BROUGHT
+    own = {base.removesuffix(".qcow2") + end for end in (".ready", ".verified")}  # made or sent here
+    if base == host.plan.image or (base in names and (own | {mark}) & set(names)):
+        return
+    with suppress_code(libvirt.VIR_ERR_NO_STORAGE_VOL):  # broken off the last time
+        pool.storageVolLookupByName(base).delete()
+    pieces, length = read()
+    fill(pool.createXML(describe.file(base, length)), pieces)
+    pool.createXML(describe.file(mark, 512))
+    refreshed(pool)
 
 
 async def rollback(host: Host, machine: Machine, name: str) -> None:

@@ -12,12 +12,13 @@ import libvirt
 
 from virtlab.errors import MachineError, UsageError
 from virtlab.hub import describe, placement
-from virtlab.hub.link import Link, receive, send
+from virtlab.hub.link import Link, receive, send, suppress_code
 from virtlab.hub.plan import Plan, Site
 
 Tell = Callable[[str], None]  # progress, for whoever runs a command
 COPYING = 3600.0  # seconds that sending or reading a whole image may take
 PIECE = 64 << 20  # of an image, after which an interrupted sending goes on
+CLOSED = "closed"  # a volume: whoever has a connection to the host sees that it takes no more seats
 
 
 def nothing(_: str, **_values: object) -> None:
@@ -124,7 +125,27 @@ class Host:
             load=round(busy * info[2], 2),
             seats=running,
             emulated=self.site.emulated,
+            closed=CLOSED in pool.listVolumes(),
         )
+
+    async def close(self) -> None:
+        """No more seats here, whichever process asks; those that run go on."""
+
+        def work(connection: Any) -> None:
+            pool = connection.storagePoolLookupByName(self.plan.pool)
+            with suppress_code(libvirt.VIR_ERR_STORAGE_VOL_EXIST):
+                pool.createXML(describe.file(CLOSED, 512))
+
+        await self.link("take no more seats", work)
+
+    async def open(self) -> None:
+        """Take seats again."""
+
+        def work(connection: Any) -> None:
+            with suppress_code(libvirt.VIR_ERR_NO_STORAGE_VOL):
+                connection.storagePoolLookupByName(self.plan.pool).storageVolLookupByName(CLOSED).delete()
+
+        await self.link("take seats again", work)
 
     # --- the image --------------------------------------------------------------------------------------
     async def has_image(self) -> bool:

@@ -156,6 +156,21 @@ def send(volume: Any, source: IO[bytes], offset: int, length: int) -> None:
     stream.finish()
 
 
+def fill(volume: Any, pieces: Iterable[bytes]) -> None:
+    """Write a volume's file anew; how long it becomes is seen at the end."""
+    stream = volume.connect().newStream()
+    volume.upload(stream, 0, 0)
+    try:
+        for piece in pieces:
+            data = piece
+            while data:
+                data = data[stream.send(data) :]
+    except BaseException:
+        stream.abort()
+        raise
+    stream.finish()
+
+
 def receive(volume: Any, offset: int = 0, length: int = 0) -> Iterator[bytes]:
     """The bytes of a volume's file, piece by piece; all of it without a length."""
     stream = volume.connect().newStream()

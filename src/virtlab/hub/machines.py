@@ -87,8 +87,9 @@ async def of(host: Host, owner: str) -> Machine | None:
 
 
 # --- making and changing --------------------------------------------------------------------------------
-def take_slot(host: Host, connection: Any, base: str) -> tuple[int, Any]:
+def take_slot(host: Host, connection: Any, base: str, capacity: int = 0) -> tuple[int, Any]:
     """A free slot and its disk. Making the disk is what takes the slot: libvirt lets only one succeed."""
+    capacity = capacity or host.plan.size.disk_mb << 20
     pool = connection.storagePoolLookupByName(host.plan.pool)
     taken = set(pool.listVolumes()) | {f"{guest.name()}.qcow2" for guest in connection.listAllDomains()}
     for slot in range(FIRST, LAST + 1):
@@ -96,22 +97,26 @@ def take_slot(host: Host, connection: Any, base: str) -> tuple[int, Any]:
         if name in taken:
             continue
         with suppress_code(libvirt.VIR_ERR_STORAGE_VOL_EXIST):
-            return slot, pool.createXML(describe.disk(name, host.plan.size.disk_mb << 20, base))
+            return slot, pool.createXML(describe.disk(name, capacity, base))
     raise MachineError(
         f"All {LAST + 1 - FIRST} places of {host.name} are taken.",
         do="Remove seats that nobody needs (`lab classroom down` of an old class), or add a KVM host.",
     )
 
 
-def define(host: Host, connection: Any, machine: Machine) -> Any:
-    """The definition it boots cold with, as the plan is today."""
+def description(host: Host, machine: Machine) -> str:
+    """What it boots cold with, as the plan is today."""
     name, disk, label = machine.name, machine.disk, machine.label
     slot = host.plan.slot(name)
     text = describe.guest(
         host.plan, host.site, name, disk=disk, label=label, cards=describe.card(host.plan, host.site, slot)
     )
     identity = f"<uuid>{machine.identity}</uuid>"
-    return connection.defineXML(text.replace("<genid/>", f"{identity}<genid/>", 1))
+    return text.replace("<genid/>", f"{identity}<genid/>", 1)
+
+
+def define(host: Host, connection: Any, machine: Machine) -> Any:
+    return connection.defineXML(description(host, machine))
 
 
 def new(host: Host, slot: int, disk: str, owner: str, base: str) -> Machine:

@@ -34,6 +34,7 @@ class Host:
     load: float  # processes that want to run, averaged over a minute
     seats: int  # that run now
     emulated: bool = False
+    closed: bool = False  # takes no more seats: it is being emptied
 
     @property
     def reserve_mb(self) -> int:
@@ -59,6 +60,8 @@ class Host:
 
     def room(self, seat: SeatSize) -> int:
         """How many more seats fit. It may be a host that carries too much already: then none."""
+        if self.closed:
+            return 0
         return max(0, min(self.limits(seat).values()))
 
     def with_seats(self, count: int, seat: SeatSize) -> Host:

@@ -79,7 +79,7 @@ class Places:
             return Found(None, None, frozenset(away))
         at = home if home in have else next(iter(have))
         for name, old in have.items():
-            if name != at:
+            if name != at and old.identity != have[at].identity:  # the same one is just being moved
                 log.warning("%s has an older machine %s of %s: it is set aside", name, old.name, owner)
                 await seats.set_aside(self.hosts[name], old)
         return Found(self.hosts[at], have[at], frozenset(away))
@@ -127,6 +127,12 @@ class Places:
     async def _ask(self, owner: str, hosts: Mapping[str, Host], own: bool) -> tuple[int, Host | None]:
         """The place in the queue, or a host."""
         looks = await self._looks(hosts)
+        if own and looks and looks[0].closed:
+            raise MachineError(
+                f"{looks[0].name} is being emptied, and your machine moves to another computer.",
+                do="Try again in a minute.",
+            )
+        looks = [look for look in looks if not look.closed]
         ready = [hosts[look.name] for look in looks if await self.pools[look.name].waiting()]
         place = self.queue.admit(owner, len(ready) + sum(look.room(self.plan.size) for look in looks))
         if place or not (host := await self._take(hosts, looks, ready, own)):

@@ -35,6 +35,7 @@ class Site:
     emulated: bool = False  # no hardware virtualization there
     machine: str = "q35"
     cpu: str = ""  # a CPU model; "" is the host's own, under emulation Nehalem: quicker than a rich one
+    peer: str = ""  # its address among the KVM hosts, for seats that move; "" is the one in `uri`
 
     def __post_init__(self) -> None:
         try:

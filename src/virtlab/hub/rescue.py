@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from virtlab import paths
 from virtlab.errors import MachineError
 from virtlab.hub import describe, disks, machines
 from virtlab.hub.hosts import COPYING, Host, refreshed
-from virtlab.hub.link import receive, send
+from virtlab.hub.link import CHUNK, fill, receive
 from virtlab.hub.machines import Machine
 
 NAME = "rescue"  # of the snapshot that is copied
@@ -99,13 +100,11 @@ async def plant(host: Host, owner: str, folder: str) -> Machine:
     def work(connection: Any) -> Machine:
         pool = refreshed(connection.storagePoolLookupByName(host.plan.pool))
         below = Path(folder) / base
-        if base not in pool.listVolumes():
-            _upload(pool.createXML(describe.file(base, below.stat().st_size)), below)
-            refreshed(pool)
+        disks.bring(host, pool, base, lambda: (_pieces(below), below.stat().st_size))
         slot, volume = machines.take_slot(host, connection, host.path(base))
         machine = machines.new(host, slot, volume.path(), owner, base)
         try:
-            _upload(volume, disk)
+            fill(volume, _pieces(disk))
             machines.define(host, connection, machine)
         except BaseException:
             volume.delete()
@@ -115,6 +114,7 @@ async def plant(host: Host, owner: str, folder: str) -> Machine:
     return await host.link(f"take over the disk of {owner}", work, COPYING)
 
 
-def _upload(volume: Any, file: Path) -> None:
+def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as source:
-        send(volume, source, 0, file.stat().st_size)
+        while data := source.read(CHUNK):
+            yield data

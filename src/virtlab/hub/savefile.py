@@ -82,35 +82,11 @@ def write(head: Head, description: str) -> bytes:
 def clone(description: str, *, name: str, identity: str, disk: str, label: describe.Label) -> str:
     """A template's description with a clone's name, UUID, disk and label; devices stay where they are."""
     tree = ET.fromstring(description)  # noqa: S314  (libvirt's own words)
-    ET.register_namespace("s", describe.SPACE)
-    _set(tree, "name", name)
-    _set(tree, "uuid", identity)
-    _set(tree, "genid", str(uuid.uuid4()))
-    _set(tree, "title", label.owner or "warm, nobody's yet")
+    if tree.find("metadata") is None:
+        raise NotOurs("its description has no metadata")
+    describe.rename(tree, name=name, disk=disk, label=label)
+    describe.say(tree, "uuid", identity)
+    describe.say(tree, "genid", str(uuid.uuid4()))
     for old in tree.findall("description"):
         tree.remove(old)
-    metadata = tree.find("metadata")
-    if metadata is None:
-        raise NotOurs("its description has no metadata")
-    metadata.clear()
-    metadata.append(ET.fromstring(label.xml()))  # noqa: S314  (our own)
-    for source in tree.iterfind("devices/disk/source"):
-        source.attrib.clear()
-        source.set("file", disk)
-    for backing in tree.findall("devices/disk"):
-        for old in backing.findall("backingStore"):
-            backing.remove(old)  # libvirt reads the chain from the disk itself
-    for device in tree.find("devices") or ():  # sockets and terminals have the template's name in their path
-        if device.tag in ("channel", "serial", "console"):
-            device.attrib.pop("tty", None)
-            for old in device.findall("source"):
-                device.remove(old)
     return ET.tostring(tree, encoding="unicode")
-
-
-def _set(tree: ET.Element, tag: str, text: str) -> None:
-    found = tree.find(tag)
-    if found is None:
-        found = ET.Element(tag)
-        tree.insert(1, found)
-    found.text = text

@@ -19,6 +19,7 @@ import libvirt
 
 from virtlab.errors import MachineError
 from virtlab.hub import agent, describe, machines, savefile
+from virtlab.hub.disks import BROUGHT
 from virtlab.hub.hosts import Host, Tell, discard, nothing, refreshed
 from virtlab.hub.link import receive, send, suppress_code
 from virtlab.hub.machines import Machine
@@ -112,8 +113,10 @@ def _begin(host: Host, connection: Any, guest: str) -> Template:
     pool = refreshed(connection.storagePoolLookupByName(host.plan.pool))
     with suppress_code(libvirt.VIR_ERR_NO_DOMAIN):
         discard(connection.lookupByName(guest))
+    names = pool.listVolumes()
     for volume in pool.listAllVolumes():
-        if volume.name().startswith(begin):
+        name = volume.name().removesuffix(BROUGHT)
+        if name.startswith(begin) and name + BROUGHT not in names:  # seats that moved here build upon those
             volume.delete()
     size = host.plan.size.disk_mb << 20
     disk = pool.createXML(describe.disk(new.disk, size, host.path(host.plan.image)))

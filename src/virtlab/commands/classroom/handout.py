@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from virtlab import render, settings
-from virtlab.errors import MachineError, UsageError
+from virtlab import render
+from virtlab.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> render.Result:
-    from virtlab.classroom import class_data, handout, tables
+    from virtlab.classroom import class_data, handout, record, tables
 
     if options.output.suffix not in (".html", ".csv"):
         raise UsageError(
             f"I cannot tell what {options.output} is to be.", do="Name a file that ends in .html or .csv."
         )
-    data = class_data.read(options.data or _data())
+    data = class_data.read(options.data) if options.data else record.data()
     cards = handout.cards(data, options.only)
     text = handout.csv(cards) if options.output.suffix == ".csv" else handout.page(data, cards)
     tables.save(options.output, text)
@@ -41,13 +41,3 @@ def run(options: argparse.Namespace) -> render.Result:
     return render.Result(
         {"file": str(options.output), "cards": len(cards), "without_password": changed}, "\n".join(lines)
     )
-
-
-def _data() -> Path:
-    """Of the hub that runs here; its role has written down where."""
-    if (hub := settings.host().get("hub")) is None:
-        raise MachineError(
-            "There is no hub on this machine, so nobody has a password yet.",
-            do="Run it where the hub is, or name the class's data: --class FILE.",
-        )
-    return Path(hub["class"])

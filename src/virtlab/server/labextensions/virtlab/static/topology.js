@@ -3,6 +3,8 @@ import { el, rich, trouble } from './dom.js';
 import { Following } from './follow.js';
 import { words, say } from './words.js';
 
+const SAID = 4; // changes, and lines of one change, that are told to who does not see the picture
+
 export class Topology extends Following {
   constructor(slug, news) {
     super('vl-topology', slug, news);
@@ -13,6 +15,7 @@ export class Topology extends Following {
     this.words = el('pre');
     this.folded = el('details', {}, el('summary', { 'data-key': 'words' }, words().inWords), this.words);
     this.notice = el('div');
+    this.voice.setAttribute('role', 'log'); // only what is added is read, not all again
     this.body.append(this.notice, this.drawing, this.folded);
     this.draw();
   }
@@ -44,13 +47,15 @@ export class Topology extends Following {
     this.error = null;
   }
 
-  /** What is there now and was not before, for who does not see it. */
+  /** What is there now and was not before, for who does not see it. One act of the learner's often changes the
+   *  picture twice (a network, then who is on it), so what was said stays until something else has been said. */
   announce(found) {
     if (!this.found || found.text === this.found.text) return;
     const [before, now] = [this.found, found].map((one) => one.text.split('\n').map((line) => line.trim()));
     const fresh = now.filter((line) => line && !before.includes(line));
     const gone = before.filter((line) => line && !now.includes(line)).map((line) => words().gone(line));
-    this.voice.textContent = [...fresh, ...gone].slice(0, 4).join('. ');
+    this.voice.append(el('p', {}, [...fresh, ...gone].slice(0, SAID).join('. ')));
+    while (this.voice.childElementCount > SAID) this.voice.firstElementChild.remove();
   }
 
   render() {
