@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from virtlab import patience
 from virtlab.checks import check
 from virtlab.containers import open_beyond_localhost, own_addresses, publishers
 from virtlab.distribution import Registry, path_of
@@ -53,7 +54,7 @@ def context(lab, system):
 def connect(lab, user="", password="", system=False):
     """The learner's registry, over TLS, verified as Docker does it."""
     connection = http.client.HTTPSConnection(
-        NAME, lab.ports["registry"], timeout=2, context=context(lab, system)
+        NAME, lab.ports["registry"], timeout=patience.seconds(2), context=context(lab, system)
     )
     try:
         connection.connect()
@@ -115,7 +116,8 @@ def seeded(lab):
 
 def wait(lab):
     """Until the registry answers again, after something was broken."""
-    for _ in range(50):
+    until = time.monotonic() + patience.seconds(5)
+    while time.monotonic() < until:
         try:
             connect(lab).ask("GET", "/v2/")
             return
@@ -398,7 +400,7 @@ def upstream(seat, lab):
     except AssertionError as error:
         raise Unknown(f"I cannot try the mirror: {error}", do="Run `docker start reg-upstream`.") from None
     address = next(item["IPAddress"] for item in attachments(container).values())
-    return Registry(http.client.HTTPConnection(address, 5000, timeout=2))
+    return Registry(http.client.HTTPConnection(address, 5000, timeout=patience.seconds(2)))
 
 
 @check(
@@ -408,7 +410,7 @@ def upstream(seat, lab):
 )
 def mirrors(seat, lab):
     port = lab.ports["mirror"]
-    mirror = Registry(http.client.HTTPConnection("localhost", port, timeout=2))
+    mirror = Registry(http.client.HTTPConnection("localhost", port, timeout=patience.seconds(2)))
     try:
         status, _, _ = mirror.ask("GET", "/v2/")
     except (OSError, http.client.HTTPException) as error:

@@ -2,6 +2,7 @@
 
 import time
 
+from virtlab import patience
 from virtlab.checks import check
 from virtlab.containers import (
     attachments,
@@ -162,7 +163,7 @@ def _(seat, lab):
             detach=True,
             ports={inner: port},
         )
-    until = time.monotonic() + 3  # the page itself is to stay as it was
+    until = time.monotonic() + patience.seconds(3)  # the page itself is to stay as it was
     while page(f"http://localhost:{port}/")[0] is None and time.monotonic() < until:
         time.sleep(0.1)
 

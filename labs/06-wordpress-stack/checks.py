@@ -11,6 +11,7 @@ import shlex
 import time
 from datetime import datetime
 
+from virtlab import patience
 from virtlab.checks import check
 from virtlab.stack import (
     DOCKERS_OWN,
@@ -46,9 +47,10 @@ def ask(seat, lab, path):
 
     url, front = f"http://localhost:{lab.ports['web']}{path}", name(site(seat, lab))
     try:
-        return url, seat.http.get(url, timeout=PATIENCE)
+        return url, seat.http.get(url, timeout=patience.seconds(PATIENCE))
     except RequestException as error:
-        why = f"no answer within {PATIENCE} seconds" if "timed out" in str(error) else "no answer"
+        late = f"no answer within {patience.seconds(PATIENCE)} seconds"
+        why = late if "timed out" in str(error) else "no answer"
         raise AssertionError(
             f"I asked {url} and got {why}. `{front}` publishes it; `docker logs {front}` may say what is "
             "wrong."
@@ -481,6 +483,6 @@ def came_back(seat, lab):
 def _(seat, lab):
     container = seat.docker.containers.get(database(seat, lab)["Id"])
     container.restart()
-    until = time.monotonic() + 20  # the others count only once it answers again
+    until = time.monotonic() + patience.seconds(20)  # the others count only once it answers again
     while container.exec_run(["mariadb", "--execute", "SELECT 1"]).exit_code and time.monotonic() < until:
         time.sleep(0.2)

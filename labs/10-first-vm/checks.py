@@ -7,7 +7,7 @@ from threading import Lock
 
 import requests
 
-from virtlab import guests
+from virtlab import guests, patience
 from virtlab.checks import check
 
 FILE = "only-here"
@@ -34,7 +34,9 @@ def ask(seat, lab, guest):
 
     def is_due(one):
         when, found = answers.get(one.name(), (0.0, {}))
-        return time.monotonic() - when > (STALE if isinstance(found, AssertionError) else FRESH)
+        return time.monotonic() - when > patience.seconds(
+            STALE if isinstance(found, AssertionError) else FRESH
+        )
 
     def look(one):
         try:
@@ -110,7 +112,7 @@ def _(seat, lab):
     for guest in guests.of_lab(seat, lab):
         if known[guests.disks(seat, guests.tree(guest))[0]].capacity_mb == 4096:
             guest.blockPull("vda", 0, 0)
-            until = time.monotonic() + 60
+            until = time.monotonic() + patience.seconds(60)
             while guest.blockJobInfo("vda", 0) and time.monotonic() < until:
                 time.sleep(0.3)
 
@@ -212,7 +214,7 @@ def served(seat, lab, guest):
     """The page of a guest's web server, as the host gets it."""
     where = guests.address(seat, guest)
     try:
-        answer = seat.http.get(f"http://{where}/", timeout=2)
+        answer = seat.http.get(f"http://{where}/", timeout=patience.seconds(2))
     except requests.ConnectionError:
         raise AssertionError(
             f"I asked http://{where}/ (`{guest.name()}`) and nobody answered on port 80. Does "
@@ -221,7 +223,8 @@ def served(seat, lab, guest):
         ) from None
     except requests.Timeout:
         raise AssertionError(
-            f"I asked http://{where}/ (`{guest.name()}`) and waited 2 seconds for nothing."
+            f"I asked http://{where}/ (`{guest.name()}`) and waited {patience.seconds(2)} seconds for "
+            "nothing."
         ) from None
     return where, answer
 
@@ -308,7 +311,7 @@ def comes_back(seat, lab):
             f"boot it will not be there. `sudo systemctl enable {unit.removesuffix('.service')}`, inside."
         )
         seconds = int(said.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
-        assert seconds < 120, (
+        assert seconds < patience.seconds(120), (
             f"{unit} is enabled in `{name}`, and the server that runs now was started {seconds:.0f} seconds "
             "after the boot, by somebody. Restart the guest once and see it come back by itself: "
             f"`virsh reboot {name}`."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virtlab import checks as checking
-from virtlab import paths, quiz, settings
+from virtlab import paths, patience, quiz, settings
 from virtlab.errors import LabError, UsageError
 from virtlab.language import say
 from virtlab.quiz import Quiz
@@ -133,6 +133,7 @@ class Lab:
             "work": str(self.work),
             "data": str(self.data),
             "host": self.host.as_dict(),
+            "patience": patience.times(),
         }
 
 

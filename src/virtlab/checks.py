@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from virtlab import paths
+from virtlab import paths, patience
 from virtlab.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from virtlab.seat import Seat
 
 WORKERS = 4  # lab 05 solved, 9 checks, 2 busy cores: 0.77 s one by one, 0.49 s with four, 0.56 s with eight
-SECONDS = 5.0  # the longest a check may take, if it does not ask for more
+SECONDS = 5.0  # the longest a check may take, if it does not ask for more; longer on a slow machine
 
 Function = Callable[[Any, Any], Any]
 
@@ -162,7 +162,8 @@ def _ask(one: Check, seat: Seat, lab: Lab) -> Result:
     # A thread of its own, because nothing else ends a call that hangs in a library: we leave it behind.
     worker = threading.Thread(target=ask, daemon=True, name=f"check-{one.id}")
     worker.start()
-    worker.join(one.seconds)
+    limit = patience.seconds(one.seconds)
+    worker.join(limit)
     seconds = round(time.perf_counter() - began, 3)
     if not answer:
         return Result(
@@ -170,7 +171,7 @@ def _ask(one: Check, seat: Seat, lab: Lab) -> Result:
             one.task,
             one.title,
             State.UNKNOWN,
-            f"No answer within {one.seconds:g} seconds.",
+            f"No answer within {limit:g} seconds.",
             one.hint,
             do="Try again; if it stays, `lab doctor` says what does not answer.",
             seconds=seconds,

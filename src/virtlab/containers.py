@@ -9,12 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from virtlab import patience
 from virtlab.ports import listening
 
 if TYPE_CHECKING:
     from virtlab.catalogue import Lab
     from virtlab.seat import Seat
 
+PAGE = 2.0  # seconds for a page of this machine; a busy one needs more than one
 DNS = "127.0.0.11"  # Docker's own resolver, inside every container on a network that somebody created
 
 
@@ -123,8 +125,9 @@ def shared_ports(seat: Seat, lab: Lab, one: Any, other: Any) -> list[int]:
 
 def reached(seat: Seat, lab: Lab, sender: str, near: list[str], far: list[str]) -> set[str]:
     """Which addresses answer a packet. Once the near ones have answered, the far ones have had their time."""
-    pings = "".join(f"(ping -c 1 -W 1 {one} >/dev/null 2>&1 && echo reached={one}) & " for one in far)
-    pings += "".join(f"ping -c 1 -W 1 {one} >/dev/null 2>&1 && echo reached={one}; " for one in near)
+    ping = f"ping -c 1 -W {patience.seconds(2):.0f}"  # an answer is not waited for longer than it takes
+    pings = "".join(f"({ping} {one} >/dev/null 2>&1 && echo reached={one}) & " for one in far)
+    pings += "".join(f"{ping} {one} >/dev/null 2>&1 && echo reached={one}; " for one in near)
     script = f"command -v ping >/dev/null || exit 127; {pings} sleep 0.05; kill 0"
     answers = inside(seat, lab, seat.docker.containers.get(sender), script)
     return set(re.findall(r"reached=(\S+)", answers))
@@ -136,12 +139,12 @@ def page(url: str) -> tuple[str | None, str]:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=1)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=patience.seconds(PAGE))
     try:
         connection.request("GET", parts.path or "/")
         return connection.getresponse().read(1_000_000).decode(errors="replace"), ""
     except TimeoutError:
-        return None, "no answer within a second"
+        return None, f"no answer within {patience.seconds(PAGE):g} seconds"
     except ConnectionRefusedError:
         return None, "'connection refused'"
     except (OSError, http.client.HTTPException):
@@ -162,7 +165,7 @@ def publishers(seat: Seat, port: int) -> dict[str, list[str]]:
 
 def connects(address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), timeout=0.5).close()
+        socket.create_connection((address, port), timeout=patience.seconds(0.5)).close()
     except OSError:
         return False
     return True

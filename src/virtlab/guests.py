@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from virtlab import patience
+
 if TYPE_CHECKING:
     from virtlab.catalogue import Lab
     from virtlab.seat import Seat
@@ -173,8 +175,8 @@ def inside(seat: Seat, lab: Lab, guest: Any, script: str) -> str:
         "ssh", "-F", "/dev/null", "-i", image.ssh_key, "-l", image.user, "-E", f"{control}.log",
         *(word for option in (
             "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
-            "LogLevel=ERROR", "ConnectTimeout=20", "ServerAliveInterval=20", "ServerAliveCountMax=3",
-            "ControlMaster=auto", f"ControlPath={control}", "ControlPersist=300",
+            "LogLevel=ERROR", f"ConnectTimeout={patience.seconds(20)}", "ServerAliveInterval=20",
+            "ServerAliveCountMax=3", "ControlMaster=auto", f"ControlPath={control}", "ControlPersist=300",
         ) for word in ("-o", option)),
         where, script,
     ]  # fmt: skip
@@ -185,15 +187,15 @@ def inside(seat: Seat, lab: Lab, guest: Any, script: str) -> str:
             "While it boots that is normal. If it stays: is its network card up? `virsh domif-getlink "
             f"{guest.name()}` with the card's address (from `virsh domiflist`) says so."
         )
-    for patience in (AGAIN, LOGIN) if (lab.data / control).exists() else (LOGIN,):
+    for limit in map(patience.seconds, (AGAIN, LOGIN) if (lab.data / control).exists() else (LOGIN,)):
         (lab.data / f"{control}.log").unlink(missing_ok=True)
         try:
             done = subprocess.run(
-                command, cwd=lab.data, timeout=patience, check=False, text=True,
+                command, cwd=lab.data, timeout=limit, check=False, text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            said = f"no answer within {patience:.0f} seconds"
+            said = f"no answer within {limit:.0f} seconds"
         else:
             if done.returncode != 255:  # 255 is ssh's own
                 return done.stdout
@@ -210,7 +212,7 @@ def _is_awake(where: str) -> bool:
     """Whether its kernel answers; refusing an unused port is an answer, and costs the guest nothing."""
     for port in (9, 22):
         try:
-            socket.create_connection((where, port), timeout=1.5).close()
+            socket.create_connection((where, port), timeout=patience.seconds(1.5)).close()
         except ConnectionRefusedError:
             return True
         except OSError:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from virtlab import catalogue, checks, claims, lifecycle, paths, snapshot, state
+from virtlab import catalogue, checks, claims, lifecycle, paths, patience, snapshot, state
 from virtlab.catalogue import LABEL, Lab
 from virtlab.checks import Check
 from virtlab.errors import Exit, LabError, MachineError
@@ -143,7 +143,7 @@ def _clean(proof: Proof, before: Snapshot, on_step: OnStep, *, when: str, busy: 
         lifecycle.finish(lab.slug)
     except LabError as error:
         proof.problems.append(f"{when}: {error.message}")
-    until = time.monotonic() + SETTLE
+    until = time.monotonic() + patience.seconds(SETTLE)
     while (left := _differences(lab, before, busy)) and time.monotonic() < until:
         time.sleep(1)
     proof.left += [f"after {when}: {line}" for line in left]
@@ -185,7 +185,7 @@ def _break(lab: Lab, one: Check, row: Row) -> None:
     except Exception as error:
         row.broken = f"broken_by does not work: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return
-    until = time.monotonic() + NOTICE
+    until = time.monotonic() + patience.seconds(NOTICE)
     while True:
         results = {result.id: result for result in checks.run(lab.checks, Seat(), lab)}
         if results[one.id].state == "fail" or time.monotonic() > until:

@@ -7,7 +7,7 @@ import ssl
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from virtlab import paths, settings
+from virtlab import paths, patience, settings
 from virtlab.errors import Unknown
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class Seat:
 
         self._remember("docker")
         try:
-            client = docker.from_env(timeout=DOCKER_CONNECT)
+            client = docker.from_env(timeout=DOCKER_CONNECT * patience.times())
         except docker.errors.DockerException as error:
             raise self._closed.setdefault("docker", _no_docker(error)) from None
-        client.api.timeout = DOCKER_TIMEOUT
+        client.api.timeout = DOCKER_TIMEOUT * patience.times()
         return client
 
     @cached_property
@@ -75,7 +75,8 @@ def _no_docker(error: Exception) -> Unknown:
         )
     if "timed out" in reason:
         return Unknown(
-            f"The Docker daemon at {where} does not answer within {DOCKER_CONNECT:g} seconds.",
+            f"The Docker daemon at {where} does not answer within {patience.seconds(DOCKER_CONNECT):g} "
+            "seconds.",
             do="`pgrep -a dockerd` shows whether it runs; `./lab up --only docker_engine` starts it.",
         )
     if "No such file" in reason or "Connection refused" in reason:
@@ -110,7 +111,7 @@ def _session() -> requests.Session:
 
         def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
             if kwargs.get("timeout") is None:
-                kwargs["timeout"] = TIMEOUT
+                kwargs["timeout"] = patience.seconds(TIMEOUT)
             return super().send(request, *args, **kwargs)
 
     session = requests.Session()

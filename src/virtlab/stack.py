@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from virtlab import patience
 from virtlab.containers import together
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def stack(seat: Seat, lab: Lab) -> Any:
 def speaks_mysql(address: str, port: int = 3306) -> bool:
     """The first packet of a MySQL server is a greeting (10), or says why it does not talk to us (255)."""
     try:
-        with socket.create_connection((address, port), timeout=0.5) as connection:
+        with socket.create_connection((address, port), timeout=patience.seconds(0.5)) as connection:
             head = connection.recv(16)
     except OSError:
         return False

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from virtlab import patience
 from virtlab.doctor.finding import Finding, State
 
 SECONDS = 8.0  # only the try for hardware virtualization takes longer than one or two
@@ -22,6 +23,7 @@ def examine(seconds: float = SECONDS) -> list[Finding]:
     parts = (machine, guests, kernel, containers, network, services, ports, labs)
     answers: dict[str, list[Finding]] = {part.GROUP: [] for part in parts}
     workers = [_start(part.GROUP, part.probe, answers[part.GROUP]) for part in parts]
+    seconds = patience.seconds(seconds)
     deadline = time.monotonic() + seconds
     for part, worker in zip(parts, workers, strict=True):
         worker.join(max(0.0, deadline - time.monotonic()))

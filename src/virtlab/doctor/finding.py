@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-SECONDS = 1.5  # the longest one command may take
+from virtlab import patience
+
+SECONDS = 1.5  # the longest one command may take; more on a slow machine
 
 
 class State(StrEnum):
@@ -32,18 +34,19 @@ class Finding:
 
 def ask(*command: str, seconds: float = SECONDS) -> tuple[int, str]:
     """A command's exit code and what it said; 127: there is no such command, 124: it took too long."""
+    limit = patience.seconds(seconds)
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=seconds,
+            timeout=limit,
             stdin=subprocess.DEVNULL,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 124, f"no answer in {seconds:g} seconds"
+        return 124, f"no answer in {limit:g} seconds"
     except OSError as error:
         return 127, f"{command[0]}: {error.strerror}"
     return done.returncode, (done.stdout + done.stderr).strip()

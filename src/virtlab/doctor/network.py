@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from virtlab import patience
 from virtlab.doctor.finding import Finding, State, ask
 
 GROUP = "network"
@@ -58,7 +59,7 @@ def resolve(name: str, seconds: float = PATIENCE) -> list[str] | None:
         target=look, daemon=True, name=f"resolve-{name}"
     )  # nothing else ends a slow look-up
     worker.start()
-    worker.join(seconds)
+    worker.join(patience.seconds(seconds))
     return answer[0] if answer else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from virtlab import paths, settings
+from virtlab import paths, patience, settings
 from virtlab.doctor.finding import Finding, State
 from virtlab.doctor.network import resolve
 from virtlab.seat import Seat
@@ -96,11 +96,11 @@ def _answer(seat: Seat, url: str) -> tuple[int, str]:
     import requests
 
     try:
-        answer = seat.http.get(url, timeout=SECONDS)
+        answer = seat.http.get(url, timeout=patience.seconds(SECONDS))
     except requests.exceptions.SSLError as error:
         return 0, f"its certificate is not trusted ({error.args[0] if error.args else error})"
     except requests.exceptions.Timeout:
-        return 0, f"no answer in {SECONDS:g} seconds"
+        return 0, f"no answer in {patience.seconds(SECONDS):g} seconds"
     except requests.exceptions.ConnectionError:
         return 0, "nothing listens there"
     except (requests.exceptions.RequestException, ssl.SSLError, OSError) as error:
