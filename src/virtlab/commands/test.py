@@ -21,9 +21,11 @@ SLOWEST = 8
 SHOWN = 200  # lines of a failed part
 # What pytest runs. Two workers get whole files, or all that is about one lab, answers and guide, because that
 # shares containers. A proof compares the whole machine with before: one at a time. Roles share its daemons.
+UNIT = ["-n2", "--dist=loadfile", "tests/unit"]
 PROOFS = "tests/labs/test_proofs.py"
 PYTEST = {
-    "unit": ["-n2", "--dist=loadfile", "tests/unit"],
+    "unit": [*UNIT, "-m", "not host"],
+    "host": [*UNIT, "-m", "host"],
     "roles": ["tests/roles"],
     "proofs": [PROOFS],
     "labs": ["-n2", "--dist=loadscope", "--no-loadscope-reorder", "tests/labs", "tests/notebooks",
@@ -32,6 +34,7 @@ PYTEST = {
     "vagrant": ["tests/vagrant"],
 }  # fmt: skip
 ASKED = ("vagrant",)  # long: only when asked for, and then alone
+BESIDE = ("unit",)  # needs nothing of the machine
 
 
 @dataclass
@@ -65,35 +68,42 @@ def run(options: argparse.Namespace) -> render.Result:
     tooling.install(browser=not (options.fast or asked), vagrant=options.vagrant)
     was_there = paths.HOST_D.exists()
     before = None if was_there or options.fast else tooling.remains()
-    done = _prepare(options.fast, linters=not (options.k or asked))
+    names = asked or [name for name in PYTEST if name not in ASKED]
+    beside = [] if options.k or asked else _linters()
+    beside += _tests([name for name in names if name in BESIDE], options.fast, options.k)
+    done = _prepare(options.fast, beside)
     if not any(part.name == "up" and part.has_failed for part in done):  # nothing after it could work
-        names = asked or [name for name in PYTEST if name not in ASKED]
-        for part in _tests(names, options.fast, options.k):
+        for part in _tests([name for name in names if name not in BESIDE], options.fast, options.k):
             done.append(_run(part))
     if before is not None:
         done.append(_take_down(before))
     return _result(done, time.monotonic() - began)
 
 
-def _prepare(fast: bool, *, linters: bool) -> list[Part]:
-    """The linters look at the files while the machine is made ready, which mostly waits for downloads."""
-    parts = [
+def _linters() -> list[Part]:
+    return [
         Part("ruff", [tooling.program("ruff"), "check", "--quiet", "."]),
         Part("mypy", [tooling.program("mypy"), "--no-error-summary"]),
         Part("yamllint", [tooling.program("yamllint"), "--strict", "."]),
         Part("ansible-lint", [tooling.program("ansible-lint"), "-q", "--nocolor"]),
-    ] if linters else []  # fmt: skip
+    ]
+
+
+def _prepare(fast: bool, parts: list[Part]) -> list[Part]:
+    """What needs no lab host goes on while the machine is made one, which mostly waits for downloads."""
     with ThreadPoolExecutor(1) as beside:
-        linted = beside.map(_execute, parts)
+        running = beside.map(_execute, parts)
         up = [] if fast else [_run(Part("up", [str(paths.ROOT / "lab"), "up", "--yes"]))]
-        return [*up, *(_report(part, named=False) for part in linted)]
+        return [*up, *(_report(part, named=False) for part in running)]
 
 
 def _tests(names: list[str], fast: bool, expression: str) -> Iterator[Part]:
     for name in names:
-        chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
+        if fast and "host" in PYTEST[name]:
+            continue
         report = tooling.scratch() / f"{name}.xml"
         report.unlink(missing_ok=True)
+        chosen = [*(["-k", expression] if expression else []), *(["-m", "not host"] if fast else [])]
         pytest = [sys.executable, "-m", "pytest", "-q", *PYTEST[name], f"--junit-xml={report}", *chosen]
         yield Part(name, [*pytest, "-o", f"cache_dir={tooling.scratch() / 'pytest'}"])
 
