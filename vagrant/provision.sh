@@ -72,6 +72,7 @@ install_kit() {
     sudo install -d "$kit"
     sudo find "$kit" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
     sudo cp -a "$new/." "$kit/"
+    sudo chmod 0755 "$kit"                              # it took the temporary folder's mode
     sudo chown -R "$me" "$kit"
     sudo ln -sfn "$kit/lab" /usr/local/bin/lab
 }
