@@ -79,7 +79,7 @@ def planned(p: dict[str, Any]) -> dict[str, Image]:
             dockerfile = (context / "Dockerfile").read_text()
             parents, arguments = entry["parents"], {}
             if not parents:
-                arguments = {"base": recipe(p["suite"], p["mirror"], p["edition"])}
+                arguments = {"base": recipe(p["suite"], p["edition"])}
         images[name] = Image(name, f"{p['registry']}/{name}", context, dockerfile, parents, arguments)
         images[name].seal(images)
     return images

@@ -76,8 +76,9 @@ def sources(suite: str, mirror: str) -> list[str]:
     ]
 
 
-def recipe(suite: str, mirror: str, edition: str) -> str:
-    parts = [suite, edition, EPOCH, *OPTIONS, *sources(suite, mirror)]
+def recipe(suite: str, edition: str) -> str:
+    """Without the mirror: all have the same packages, and an image carried elsewhere is up to date there."""
+    parts = [suite, edition, EPOCH, *OPTIONS]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -94,7 +95,7 @@ def proxies() -> dict[str, str]:
 
 def base_tar(cache: Path, suite: str, mirror: str, edition: str) -> Path:
     """The tar, from the cache when its recipe is the same."""
-    tar = cache / f"debian-{recipe(suite, mirror, edition)[:16]}.tar"
+    tar = cache / f"debian-{recipe(suite, edition)[:16]}.tar"
     if tar.is_file():
         return tar
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)

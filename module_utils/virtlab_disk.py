@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -16,7 +18,8 @@ def stamp(*parts: Any) -> str:
 
 
 def start(
-    programs: Mapping[str, str], arguments: Sequence[Any], cache: Path, log: Path
+    programs: Mapping[str, str], arguments: Sequence[Any], cache: Path, log: Path,
+    environment: Mapping[str, Any] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Write the programs into the cache and start the first. One works at a time; a second waits for it."""
     for folder in (cache, log.parent):
@@ -29,8 +32,21 @@ def start(
     with log.open("ab") as out:
         return subprocess.Popen(
             ["bash", cache / next(iter(programs)), *map(str, arguments)],
+            env={**os.environ, **{name: str(value) for name, value in (environment or {}).items()}},
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )
+
+
+def is_under_way(cache: Path) -> bool:
+    """Whether somebody holds the builder's lock; the kernel lets it go when the builder is killed."""
+    try:
+        with (cache / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def last_words(log: Path, lines: int = 8) -> str:
