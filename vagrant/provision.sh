@@ -11,6 +11,7 @@ kit=/opt/virtlab
 archive=${1:?which archive?}
 # Settings, and what stands for them when the archive says nothing.
 labs=all language='' listen=127.0.0.1
+is_new_box='' has_new_kit=''
 
 stop() { printf 'virtlab: %s\n         %s\n' "$1" "$2" >&2; exit 1; }
 
@@ -75,12 +76,17 @@ install_kit() {
     sudo chmod 0755 "$kit"                              # it took the temporary folder's mode
     sudo chown -R "$me" "$kit"
     sudo ln -sfn "$kit/lab" /usr/local/bin/lab
+    has_new_kit=yes
 }
 
 finish_first_boot() {                                   # of a ready box: it makes passwords and certificates of its own
     [ -e /var/lib/virtlab/sealed ] || return 0
     printf "virtlab: the ready box makes this machine's own passwords and certificates\n"
-    step "the ready box's first boot" sudo virtlab-firstboot
+    sudo virtlab-firstboot &                            # or it waits for the one that is at it
+    local at_work=$! log=/var/log/virtlab/firstboot.log
+    sudo tail --pid="$at_work" -n +1 -F "$log" 2>/dev/null || true
+    wait "$at_work" || stop "The ready box's first boot failed." "The whole output is in $log on this machine."
+    is_new_box=yes
 }
 
 grow_root() {                                           # a disk made larger than its image: let the last partition have it
@@ -121,6 +127,8 @@ finish_first_boot
 install_kit
 grow_root
 use_work_folder
+# The first boot of a box has run `lab up` itself; what was not asked otherwise is done.
+if [[ $is_new_box && ! $has_new_kit && "$labs $language $listen" == "all  127.0.0.1" ]]; then exit; fi
 cd "$kit"
 # shellcheck disable=SC2086  # words are meant
 bash ./lab up --yes ${language:+--lang "$language"} $roles --set jupyterlab_ip="$listen" </dev/null

@@ -61,7 +61,8 @@ def build(image: Path, provider: str) -> Box:
     """The image's user learns Vagrant's key; the disk and what Vagrant wants to know go into one archive."""
     began = time.monotonic()
     if not image.is_file():
-        do = "Say which: `lab box build FILE`, a disk with the kit in it."
+        make = ".venv/bin/ansible-playbook playbooks/kit_image.yml"
+        do = f"As root, `{make}` makes it, in some minutes. Or say which: `lab box build FILE`."
         raise UsageError(f"There is no image {image}.", do=do)
     _check_tools()
     FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)

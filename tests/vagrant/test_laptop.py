@@ -12,11 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.vagrant.conftest import ROOT, Vagrant
+from tests.vagrant.conftest import ROOT, Vagrant, run
 
-from virtlab import paths, settings
+from virtlab import box, settings
 
 pytestmark = pytest.mark.host
 LAB = str(ROOT / "lab")
@@ -83,10 +85,10 @@ def laptop(vagrant: Vagrant) -> Iterator[Laptop]:
             virsh("pool-undefine", "default")
 
 
-def test_the_ready_box_is_registered(laptop: Laptop) -> None:
-    box = paths.CACHE / "box"
-    if not list(box.glob("*.box")):
-        subprocess.run([LAB, "box", "build"], check=True)
+def test_the_ready_box_is_registered(laptop: Laptop, image: dict[str, Any]) -> None:
+    newest = max((one.stat().st_mtime for one in box.FOLDER.glob(f"{box.NAME}-libvirt-*.box")), default=0.0)
+    if newest < Path(image["path"]).stat().st_mtime:
+        run(LAB, "box", "build")
     done = subprocess.run(
         [LAB, "box", "add"], check=True, capture_output=True, text=True,
         env=os.environ | {"VAGRANT_HOME": str(laptop.vagrant.home / "home")},
