@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from virtlab import paths, settings
+from virtlab import paths, patience, settings
 from virtlab.errors import PlaybookError
 
 AGAIN = "Run the same command again: it goes on from there."
@@ -251,6 +251,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_ASYNC_DIR": str(folder / "async"),
         "ANSIBLE_NOCOLOR": "1",
+        # An emulated machine's engine needs more than a minute to answer the roles' modules.
+        "DOCKER_TIMEOUT": os.environ.get("DOCKER_TIMEOUT") or f"{patience.seconds(60):.0f}",
         "LC_ALL": "C.UTF-8",  # Ansible insists on UTF-8; and messages that can be searched for
         "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}",
     }
