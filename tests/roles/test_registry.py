@@ -117,7 +117,7 @@ def test_check_converge_again_undo(state: Path, client: docker.DockerClient) -> 
     with pytest.raises(docker.errors.APIError):
         client.images.pull(f"{ENDPOINT}/busybox", tag="latest")
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60  # it is first asked after 20
     while client.containers.get(NAME).health != "healthy" and time.monotonic() < until:
         time.sleep(0.5)
     assert client.containers.get(NAME).health == "healthy"
