@@ -49,7 +49,7 @@ def certificate(folder: Path) -> tuple[Path, Path, Path]:
     spec = importlib.util.spec_from_file_location("certs", paths.ROOT / "module_utils/virtlab_certs.py")
     certs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(certs)
-    made = certs.certificates(folder, folder / "ca.crt", "localhost", "127.0.0.1", 30, folder)
+    made = certs.certificates(folder, folder / "ca.crt", "localhost", "127.0.0.1", 30, served=folder)
     for path, (data, mode) in made.items():
         path.write_bytes(data)
         path.chmod(mode)
