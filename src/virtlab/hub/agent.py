@@ -148,7 +148,7 @@ async def install(link: Link, name: str, plan: Plan) -> None:
         program=text,
         unit=UNIT.format(python=plan.python, inside=INSIDE, user=plan.user),
     )
-    await check(link, name, "/bin/sh", "-s", stdin=script.encode())
+    await check(link, name, "/bin/sh", "-s", stdin=script.encode(), patience=180)
 
 
 async def ready(link: Link, name: str, patience: float) -> None:

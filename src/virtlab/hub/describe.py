@@ -77,6 +77,8 @@ def seat_filter(plan: Plan, site: Site) -> str:
     only, and nothing to any private network but through a door. The numbers lie between clean-traffic's
     look at the address (-710) and its accepting (-650). IP (iptables) knows connections: the gateway is the
     host itself, and a seat that answers the hub from its server's port must not begin connections there.
+    Every connection, and every datagram to a new port, takes a place in the host's table of them; when that
+    is full, nobody's packets pass any more, so one seat gets only a part of it.
     """
     doors = (plan.hub_door(site), *plan.doors)
     gateway = str(site.gateway)
@@ -90,6 +92,9 @@ def seat_filter(plan: Plan, site: Site) -> str:
   <filterref filter='clean-traffic'/>
   {"".join(ethernet)}
   {"" if plan.outside else _ether("drop", -670, "0.0.0.0/0")}
+  <rule action='drop' direction='out' priority='90'>
+    <all state='NEW' connlimit-above='{plan.connections}'/>
+  </rule>
   {"".join(_allow(door) for door in doors)}
   <rule action='accept' direction='out' priority='100'><udp dstportstart='67'/></rule>
   <rule action='accept' direction='out' priority='100'><udp dstipaddr='{gateway}' dstportstart='53'/></rule>

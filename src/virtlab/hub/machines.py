@@ -191,6 +191,7 @@ async def limit(host: Host, machine: Machine) -> list[str]:
     """What one seat may take of its host; which limits the host cannot keep, which is logged as well.
 
     Set on the running guest: in its description a limit that the host cannot keep would forbid the start.
+    Processes need none: however many a guest forks, on the host it is one, with a thread a processor.
     """
     plan = host.plan
 
@@ -202,8 +203,11 @@ async def limit(host: Host, machine: Machine) -> list[str]:
                 "inbound.burst": 4 * plan.network_kb}  # fmt: skip
         quota = {"vcpu_period": 100_000, "vcpu_quota": plan.cpu_percent * 1000}
         memory = (plan.size.memory_mb + SLACK_MB) * 1024
+        disk = {"total_bytes_sec": plan.disk_mb_s << 20, "total_iops_sec": plan.disk_iops}
         wanted: dict[str, Callable[[], Any]] = {
             "memory": lambda: guest.setMemoryParameters({"hard_limit": memory}, live),
+            # By QEMU itself, with or without control groups: one that copies for ever starves all the others.
+            "disk": lambda: guest.setBlockIoTune("vda", disk, live),
             "processor": lambda: guest.setSchedulerParametersFlags(quota, live),
             "network in": lambda: guest.setInterfaceParameters(mac, rate, live),
             "network out": lambda: guest.setInterfaceParameters(

@@ -77,6 +77,9 @@ class Plan:
     forbidden: tuple[str, ...] = ()  # besides all private networks: the hosts' own public addresses
     cpu_percent: int = 100  # of each virtual processor
     network_kb: int = 12500  # kilobytes a second each way
+    connections: int = 2000  # open at once to the outside, so that nobody fills the host's table of them
+    disk_mb_s: int = 200  # megabytes a second, read and written together
+    disk_iops: int = 4000
     keys: tuple[str, ...] = field(default=(), repr=False)  # SSH public keys that may log in as root
 
     def __post_init__(self) -> None:
