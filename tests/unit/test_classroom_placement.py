@@ -120,6 +120,12 @@ def test_a_host_without_room_is_not_chosen(change):
     assert choose([], SEAT) is None
 
 
+def test_a_host_that_is_emptied_takes_nobody():
+    assert BIG.room(SEAT) > 0
+    assert replace(BIG, closed=True).room(SEAT) == 0
+    assert choose([replace(BIG, closed=True)], SEAT) is None
+
+
 def test_emulation_takes_twice_the_processors():
     assert replace(BIG, cpus=2, seats=0).limits(SEAT)["processors"] == 8
     assert replace(BIG, cpus=2, seats=0, emulated=True).limits(SEAT)["processors"] == 4

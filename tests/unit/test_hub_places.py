@@ -1,10 +1,13 @@
 """Who gets the last place, when many ask in the same moment."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from virtlab.hub import places
+from virtlab.errors import MachineError
+from virtlab.hub import describe, places
+from virtlab.hub.machines import Machine
 from virtlab.hub.placement import Host, SeatSize
 from virtlab.hub.places import Full, Places
 from virtlab.hub.plan import Plan, Site
@@ -19,12 +22,14 @@ class OneHost:
 
     name = "kvm1"
 
-    def __init__(self, seats):
-        self.seats = seats
+    def __init__(self, seats, closed=False):
+        self.seats, self.closed = seats, closed
 
     async def look(self):
         await asyncio.sleep(0.001)
         empty = Host(self.name, "qemu:///system", 64000, 60000, 900000, 64, 0.0, 0)
+        if self.closed:
+            return replace(empty, closed=True)
         return empty.with_seats(empty.room(SIZE) - self.seats, SIZE)
 
 
@@ -61,10 +66,52 @@ def test_the_last_place_is_given_once(made):
 
 def test_a_hub_that_stops_keeps_the_places(made, tmp_path):
     async def stop():
-        waiting = asyncio.create_task(made(0).room("ada", [], 1, lambda _: None))
-        await asyncio.sleep(0.05)
+        all_of = made(0)
+        waiting = asyncio.create_task(all_of.room("ada", [], 1, lambda _: None))
+        while not all_of.queue.place("ada"):
+            await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
     asyncio.run(stop())
     assert Queue(tmp_path / "queue").place("ada") == 1
+
+
+def test_nobody_is_sent_to_a_host_that_is_emptied(made):
+    """Not even where warm machines wait. Whose own machine is there is told that it moves."""
+    all_of = made(5)
+    all_of.hosts["kvm1"].closed = True
+
+    class Waiting:
+        async def waiting(self):
+            return [1]
+
+    all_of.pools["kvm1"] = Waiting()
+    with pytest.raises(Full):
+        asyncio.run(all_of.room("ada", [], 0.001, lambda _: None))
+    with pytest.raises(MachineError, match="moves to another") as told:
+        asyncio.run(all_of.room_at("ada", all_of.hosts["kvm1"], 1, lambda _: None))
+    assert "again" in told.value.do
+    assert all_of.queue.place("ada") == 0, "an error is no place in the queue"
+
+
+@pytest.mark.parametrize(("identity", "aside"), [("one", []), ("another", ["kvm1"])])
+def test_a_machine_that_is_just_being_moved_is_not_set_aside(made, monkeypatch, identity, aside):
+    """For a moment it is known on both hosts; an older one of a host that came back is another machine."""
+    label = describe.Label("cs101", "ada")
+    there = {"kvm1": Machine("kvm1", "cs101-010", "one", False, "", label),
+             "kvm2": Machine("kvm2", "cs101-012", identity, False, "", label)}  # fmt: skip
+    done = []
+
+    async def of(host, _owner):
+        return there[host]
+
+    async def set_aside(host, _machine):
+        done.append(host)
+
+    monkeypatch.setattr(places.machines, "of", of)
+    monkeypatch.setattr(places.seats, "set_aside", set_aside)
+    all_of = made(1)
+    all_of.hosts = {"kvm1": "kvm1", "kvm2": "kvm2"}
+    assert asyncio.run(all_of.find("ada", "kvm2")).machine == there["kvm2"]
+    assert done == aside
