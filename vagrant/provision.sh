@@ -59,9 +59,8 @@ trust() {                                               # the certificate of who
 }
 
 is_installed() {                                        # every file of the archive is there, and the same
-    local file
-    [ -x /usr/local/bin/lab ] || return 1
-    while IFS= read -r -d '' file; do cmp -s "$new/$file" "$kit/$file" || return 1; done < <(cd "$new" && find . -type f -print0)
+    [ -x /usr/local/bin/lab ] && [ -d "$kit" ] || return 1
+    (cd "$new" && find . -type f -exec sha256sum {} +) | (cd "$kit" && sha256sum --check --status 2>/dev/null)
 }
 
 install_kit() {
@@ -79,12 +78,14 @@ install_kit() {
     has_new_kit=yes
 }
 
+without_address() { sed -u '/lab?token=/d'; }            # the laptop's port is another, and told in the end
+
 finish_first_boot() {                                   # of a ready box: it makes passwords and certificates of its own
     [ -e /var/lib/virtlab/sealed ] || return 0
     printf "virtlab: the ready box makes this machine's own passwords and certificates\n"
     sudo virtlab-firstboot &                            # or it waits for the one that is at it
     local at_work=$! log=/var/log/virtlab/firstboot.log
-    sudo tail --pid="$at_work" -n +1 -F "$log" 2>/dev/null || true
+    sudo tail --pid="$at_work" -n +1 -F "$log" 2>/dev/null | without_address || true
     wait "$at_work" || stop "The ready box's first boot failed." "The whole output is in $log on this machine."
     is_new_box=yes
 }
@@ -131,4 +132,4 @@ use_work_folder
 if [[ $is_new_box && ! $has_new_kit && "$labs $language $listen" == "all  127.0.0.1" ]]; then exit; fi
 cd "$kit"
 # shellcheck disable=SC2086  # words are meant
-bash ./lab up --yes ${language:+--lang "$language"} $roles --set jupyterlab_ip="$listen" </dev/null
+bash ./lab up --yes ${language:+--lang "$language"} $roles --set jupyterlab_ip="$listen" </dev/null | without_address

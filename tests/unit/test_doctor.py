@@ -104,6 +104,20 @@ def test_client_version(said: str, version: str) -> None:
     assert containers.client_version(said) == version
 
 
+@pytest.mark.parametrize("state", ["configuring", "configured", "unmanaged", None])
+def test_a_containers_device_in_the_hands_of_networkd(tmp_path: Path, state: str | None) -> None:
+    for number, name in enumerate(("eth0", "veth1")):
+        (tmp_path / "net" / name).mkdir(parents=True)
+        (tmp_path / "net" / name / "ifindex").write_text(f"{number}\n")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/0").write_text("ADMIN_STATE=configured\n")
+    if state:
+        (tmp_path / "links/1").write_text(f"# private\nADMIN_STATE={state}\nOPER_STATE=degraded\n")
+    found = list(containers.taken_devices(tmp_path / "net", tmp_path / "links"))
+    assert [one.state for one in found] == (["fail"] if str(state).startswith("config") else [])
+    assert all("veth1" in one.seen for one in found)
+
+
 def test_facts_are_this_machines() -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     assert abs(facts.memory()["MemTotal"] - total) <= 1

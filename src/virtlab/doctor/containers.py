@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from virtlab import settings
@@ -15,10 +16,13 @@ from virtlab.errors import Unknown
 from virtlab.seat import Seat
 
 GROUP = "docker"
+DEVICES = Path("/sys/class/net")
+NETWORKD = Path("/run/systemd/netif/links")  # what systemd-networkd says of each device, by its number
 
 
 def probe() -> Iterator[Finding]:
     yield from daemon()
+    yield from taken_devices()
     yield from client()
     yield from membership("docker", GROUP)
 
@@ -58,6 +62,26 @@ def storage(info: dict[str, Any]) -> Finding:
     return Finding(
         "docker.storage", GROUP, State.OK, f"Layers are stored by {driver} in {info.get('DockerRootDir')}."
     )
+
+
+def taken_devices(devices: Path = DEVICES, networkd: Path = NETWORKD) -> Iterator[Finding]:
+    """Containers' devices that systemd-networkd has taken: that takes them off Docker's bridge."""
+    for device in sorted(devices.glob("veth*")):
+        try:
+            said = (networkd / (device / "ifindex").read_text().strip()).read_text()
+        except OSError:  # no networkd, or the container has just ended
+            continue
+        if re.search(r"^ADMIN_STATE=(?!unmanaged)", said, re.MULTILINE):
+            yield Finding(
+                "docker.devices",
+                GROUP,
+                State.FAIL,
+                f"systemd-networkd has taken {device.name}, a container's network device, off its bridge: "
+                "containers do not reach each other.",
+                f"`networkctl status {device.name}` names the file (Network File). Write `Kind=!*` below its "
+                "[Match], then as root: `systemctl restart systemd-networkd docker`.",
+            )
+            return
 
 
 def missing_limits(info: dict[str, Any]) -> list[str]:
