@@ -153,10 +153,12 @@ module Virtlab
     end
   end
 
-  # The machine is told by which port the laptop's browser comes in, and says the address, with its token.
+  # The machine is told by which port the laptop's browser comes in, and says the address, with its token, when JupyterLab
+  # answers: after a boot that takes a while.
   def tell(machine)
     command = "test -x /usr/local/bin/lab || exit 0; sudo install -d /var/lib/virtlab/host.d; " \
               "echo '{\"jupyterlab_port\": #{port(machine)}}' | sudo tee /var/lib/virtlab/host.d/laptop.json >/dev/null; " \
+              "timeout 300 bash -c 'until : </dev/tcp/127.0.0.1/#{door(machine)[:guest]}; do sleep 1; done' 2>/dev/null; " \
               "lab jupyter url"
     machine.communicate.execute(command, error_check: false) do |type, data|
       machine.ui.success("\nJupyterLab: #{data.strip}\n") if type == :stdout && data.include?("http")

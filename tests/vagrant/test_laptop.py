@@ -22,13 +22,14 @@ from virtlab import box, settings
 
 pytestmark = pytest.mark.host
 LAB = str(ROOT / "lab")
+OWN = "virtlab-laptop"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/lab\?token=([0-9a-f]+))")
 
 
 @dataclass
 class Laptop:
     vagrant: Vagrant
-    networks: str
+    networks: dict[str, str]
     output: str = ""
 
     def do(self, *arguments: str) -> str:
@@ -40,7 +41,9 @@ class Laptop:
 
     def lab(self, *arguments: str, code: int = 0) -> str:
         """As a learner would, over `vagrant ssh`."""
+        began = time.monotonic()
         done = self.vagrant("ssh", "-c", f"lab {' '.join(arguments)}")
+        sys.stderr.write(f"lab {' '.join(arguments)}: {time.monotonic() - began:.0f} s\n")
         assert done.returncode == code, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
@@ -58,10 +61,10 @@ def virsh(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def networks() -> str:
+def networks() -> dict[str, str]:
     """libvirt's, with all that is defined of them."""
     names = virsh("net-list", "--all", "--name").split()
-    return "\n".join(virsh("net-dumpxml", "--inactive", name) for name in names)
+    return {name: virsh("net-dumpxml", "--inactive", name) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,7 @@ def laptop(vagrant: Vagrant) -> Iterator[Laptop]:
         "VAGRANT_DEFAULT_PROVIDER": "libvirt",
         "VIRTLAB_VM_BOX": "ready",
         "VIRTLAB_VM_MEMORY": "3072",
+        "VIRTLAB_VM_DISK": "30",
         "VIRTLAB_VM_DRIVER": settings.host().kvm_host.domain_type,
     }
     pools = virsh("pool-list", "--all", "--name").split()
@@ -98,8 +102,8 @@ def test_the_ready_box_is_registered(laptop: Laptop, image: dict[str, Any]) -> N
 
 def test_up_prints_the_address(laptop: Laptop) -> None:
     laptop.output = laptop.do("up")
-    assert ADDRESS.search(laptop.output), laptop.output[-3000:]
-    assert laptop.networks != networks(), "the machine is on a network of its own"
+    assert len({found[0] for found in ADDRESS.finditer(laptop.output)}) == 1, laptop.output[-3000:]
+    assert OWN in networks(), "the machine is on a network of its own"
 
 
 def test_jupyterlab_answers_through_the_forwarded_port(laptop: Laptop) -> None:
@@ -112,6 +116,13 @@ def test_jupyterlab_answers_through_the_forwarded_port(laptop: Laptop) -> None:
 def test_the_same_address_over_ssh(laptop: Laptop) -> None:
     said = laptop.lab("jupyter", "url")
     assert ADDRESS.search(said)[0] == ADDRESS.search(laptop.output)[0]  # type: ignore[index]
+
+
+def test_the_larger_disk_is_used_and_libvirt_is_the_learners(laptop: Laptop) -> None:
+    asked = "df --output=size --block-size=1G / | tail -n 1; virsh -c qemu:///system net-list --name"
+    size, network = laptop.vagrant("ssh", "-c", asked).stdout.split()
+    assert int(size) > 25
+    assert network == "virtlab"
 
 
 def test_doctor_says_how_guests_run(laptop: Laptop) -> None:
@@ -147,5 +158,7 @@ def test_off_and_on_again_everything_works(laptop: Laptop) -> None:
 
 def test_destroyed_nothing_is_left_and_other_networks_are_as_before(laptop: Laptop) -> None:
     laptop.do("destroy", "--force")
-    assert networks() == laptop.networks
+    now = networks()
+    assert OWN not in now
+    assert {name: now.get(name) for name in laptop.networks} == laptop.networks
     assert not [name for name in virsh("list", "--all", "--name").split() if name.startswith("virtlab_")]
