@@ -203,17 +203,3 @@ async def set_aside(host: Host, machine: Machine) -> None:
 async def execute(host: Host, machine: Machine, command: str, patience: float = 60) -> tuple[int, str, str]:
     """Run a shell command as root inside."""
     return await agent.run(host.link, machine.name, "/bin/sh", "-c", command, patience=patience)
-
-
-async def hang_up(address: str) -> None:
-    """End the connections with an address that nobody has any more.
-
-    A browser's terminal would otherwise wait a quarter of an hour for an answer before it connects again.
-    Only root may; for others a page that stands still has to be loaded anew.
-    """
-    with contextlib.suppress(OSError):
-        ss = await asyncio.create_subprocess_exec(
-            "ss", "--kill", "--tcp", "dst", address,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        await ss.wait()

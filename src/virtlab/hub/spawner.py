@@ -12,7 +12,6 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import url_path_join
 from traitlets import Callable, Dict, Float, Integer, List, Unicode, default
@@ -214,33 +213,14 @@ class SeatSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         host = self._shared().hosts.get(self.home)
         if host is None or self.machine is None:
             return 0
-        for look in range(CERTAIN):
+        for _ in range(CERTAIN):
             why = await seats.poll(host, self.machine)
-            if not why or (look == 0 and await self._has_moved()):
-                self._keep_copy(self._shared().hosts[self.home])
+            if not why:
+                self._keep_copy(host)
                 return None
             await asyncio.sleep(1)
         self.log.warning("The server of %s is gone: %s", self.owner, why)
         return 1
-
-    async def _has_moved(self) -> bool:
-        """Whether the machine runs on another host now: then its route leads there."""
-        found = await self._shared().find(self.owner, self.home)
-        old, new = self.machine, found.machine
-        if old is None or new is None or found.host is None or not new.running:
-            return False
-        if (found.host.name, new.name) == (self.home, old.name):
-            return False
-        self.log.warning("%s has moved from %s to %s", self.owner, self.home, found.host.name)
-        self.home, self.machine = found.host.name, new
-        if self.server:
-            self.server.ip = new.address
-        self.orm_spawner.state = self.get_state()
-        self.db.commit()
-        if self.ready:
-            await JupyterHub.instance().proxy.add_user(self.user, self.name)
-        await seats.hang_up(old.address)
-        return True
 
     async def stop(self, now: bool = False) -> None:
         host = self._shared().hosts.get(self.home)
