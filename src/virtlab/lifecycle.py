@@ -142,6 +142,7 @@ def look(lab: Lab, seat: Seat) -> Grade:
     """Look at every outcome, and change nothing at all."""
     began = time.perf_counter()
     _begun(lab)
+    seat.load(lab.needs)
     results = messages.told(checks.run(lab.checks, seat, lab), lab.folder)
     return Grade(lab, tuple(results), time.perf_counter() - began)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import libvirt
     import requests
 
+    from virtlab.catalogue import Needs
+
 TIMEOUT = 3.0  # seconds for one answer over HTTP: a check must never hang
 DOCKER_CONNECT = 10  # seconds for its first answer: a busy machine may take a few
 DOCKER_TIMEOUT = 30  # seconds for one answer of the daemon; a check's own time limit is shorter
@@ -25,6 +27,14 @@ class Seat:
 
     def __init__(self) -> None:
         self._closed: dict[str, Unknown] = {}  # what did not answer once is not waited for again
+
+    @staticmethod
+    def load(needs: Needs) -> None:
+        """Import what several threads will ask for at once, before they do. Of two that import `docker` and
+        `docker.errors` in the same moment each waits for the other's import lock; Python ends that by giving
+        one of them a package that lacks its module."""
+        if needs.docker:
+            import docker.errors  # noqa: F401
 
     @cached_property
     def docker(self) -> docker.DockerClient:

@@ -20,6 +20,15 @@ def test_nothing_is_imported_before_it_is_used():
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
+def test_what_several_checks_ask_for_at_once_is_imported_before():
+    code = (
+        "import sys; from virtlab.catalogue import Needs; from virtlab.seat import Seat;"
+        "Seat.load(Needs()); assert 'docker' not in sys.modules; Seat.load(Needs(docker=True));"
+        "sys.exit('docker.errors' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("where", "said"),
     [
