@@ -52,6 +52,6 @@ def image() -> dict[str, Any]:
     return dict(json.loads(box.IMAGE.with_suffix(".json").read_text()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Vagrant:
     return Vagrant(tmp_path_factory.mktemp("vagrant"), {})
