@@ -139,27 +139,23 @@ def _run_events() -> None:
 # --- bytes of volumes -----------------------------------------------------------------------------------
 def send(volume: Any, source: IO[bytes], offset: int, length: int) -> None:
     """Write a part of a volume's file from a local one, which stands at the right place already."""
-    stream = volume.connect().newStream()
-    volume.upload(stream, offset, length)
-    left = length
-    try:
+
+    def pieces() -> Iterator[bytes]:
+        left = length
         while left:
             data = source.read(min(CHUNK, left))
             if not data:
                 raise OSError("the file became shorter while it was sent")
             left -= len(data)
-            while data:
-                data = data[stream.send(data) :]
-    except BaseException:
-        stream.abort()
-        raise
-    stream.finish()
+            yield data
+
+    fill(volume, pieces(), offset, length)
 
 
-def fill(volume: Any, pieces: Iterable[bytes]) -> None:
-    """Write a volume's file anew; how long it becomes is seen at the end."""
+def fill(volume: Any, pieces: Iterable[bytes], offset: int = 0, length: int = 0) -> None:
+    """Write a volume's file, or a part of it; without a length how long it becomes is seen at the end."""
     stream = volume.connect().newStream()
-    volume.upload(stream, 0, 0)
+    volume.upload(stream, offset, length)
     try:
         for piece in pieces:
             data = piece
