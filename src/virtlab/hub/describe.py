@@ -170,11 +170,11 @@ def guest(
         if model
         else "<cpu mode='host-passthrough' migratable='on'/>"
     )
-    # The kit's own image makes its secrets at its first boot: a template's copies do, not the template.
-    wait = "io.systemd.credential:virtlab.wait=yes"
-    sysinfo = (
-        f"<sysinfo type='smbios'><oemStrings><entry>{wait}</entry></oemStrings></sysinfo>" if room else ""
-    )
+    # The kit's own image starts no JupyterLab in a seat: the hub does. It makes its secrets at its first
+    # boot: a template's copies do, not the template.
+    said = ("virtlab.seat", "virtlab.wait") if room else ("virtlab.seat",)
+    entries = "".join(f"<entry>io.systemd.credential:{name}=yes</entry>" for name in said)
+    sysinfo = f"<sysinfo type='smbios'><oemStrings>{entries}</oemStrings></sysinfo>"
     # Ports to spare: a clone gets its card while it runs.
     ports = ""
     if site.machine.endswith("q35"):
@@ -190,7 +190,7 @@ def guest(
   <memory unit='MiB'>{plan.size.memory_mb}</memory>
   <vcpu>{plan.size.vcpus}</vcpu>
   {sysinfo}
-  <os><type arch='x86_64' machine='{site.machine}'>hvm</type>{"<smbios mode='sysinfo'/>" if room else ""}</os>
+  <os><type arch='x86_64' machine='{site.machine}'>hvm</type><smbios mode='sysinfo'/></os>
   <features><acpi/><apic/>{emulation}</features>
   {cpu}
   <clock offset='utc'/>
