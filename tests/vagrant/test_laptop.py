@@ -4,89 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vagrant.conftest import ROOT, Vagrant, run
+from tests.vagrant.conftest import ADDRESS, ROOT, Laptop, Vagrant, machine, networks, run, virsh
 
-from virtlab import box, settings
+from virtlab import box
 
 pytestmark = pytest.mark.host
 LAB = str(ROOT / "lab")
 OWN = "virtlab-laptop"
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/lab\?token=([0-9a-f]+))")
-
-
-@dataclass
-class Laptop:
-    vagrant: Vagrant
-    networks: dict[str, str]
-    output: str = ""
-
-    def do(self, *arguments: str) -> str:
-        began = time.monotonic()
-        done = self.vagrant(*arguments)
-        sys.stderr.write(f"vagrant {' '.join(arguments)}: {time.monotonic() - began:.0f} s\n")
-        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
-
-    def lab(self, *arguments: str, code: int = 0) -> str:
-        """As a learner would, over `vagrant ssh`."""
-        began = time.monotonic()
-        done = self.vagrant("ssh", "-c", f"lab {' '.join(arguments)}")
-        sys.stderr.write(f"lab {' '.join(arguments)}: {time.monotonic() - began:.0f} s\n")
-        assert done.returncode == code, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
-
-    def open(self, path: str, token: str = "") -> bytes:
-        """From this machine, through the forwarded port."""
-        found = ADDRESS.search(self.output)
-        assert found, self.output[-3000:]
-        url = f"http://127.0.0.1:{found[1]}{path}?token={token or found[3]}"
-        with urllib.request.urlopen(url, timeout=120) as answer:
-            return bytes(answer.read())
-
-
-def virsh(*arguments: str) -> str:
-    command = ["virsh", "-c", "qemu:///system", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def networks() -> dict[str, str]:
-    """libvirt's, with all that is defined of them."""
-    names = virsh("net-list", "--all", "--name").split()
-    return {name: virsh("net-dumpxml", "--inactive", name) for name in names}
 
 
 @pytest.fixture(scope="module")
 def laptop(vagrant: Vagrant) -> Iterator[Laptop]:
-    vagrant.settings |= {
-        "VAGRANT_DEFAULT_PROVIDER": "libvirt",
-        "VIRTLAB_VM_BOX": "ready",
-        "VIRTLAB_VM_MEMORY": "3072",
-        "VIRTLAB_VM_DISK": "30",
-        "VIRTLAB_VM_DRIVER": settings.host().kvm_host.domain_type,
-    }
-    pools = virsh("pool-list", "--all", "--name").split()
-    yield Laptop(vagrant, networks())
-    vagrant("destroy", "--force")
-    now = virsh("pool-list", "--all", "--name").split()
-    if "default" in now:  # vagrant-libvirt keeps the box's disk there, and makes the pool if need be
-        for line in virsh("vol-list", "default").splitlines():
-            if line.split()[:1] and line.split()[0].startswith("virtlab-"):
-                virsh("vol-delete", "--pool", "default", line.split()[0])
-        if "default" not in pools:
-            virsh("pool-destroy", "default")
-            virsh("pool-undefine", "default")
+    yield from machine(vagrant, "ready", memory=3072)
 
 
 def test_the_ready_box_is_registered(laptop: Laptop, image: dict[str, Any]) -> None:
@@ -147,13 +84,7 @@ def test_off_and_on_again_everything_works(laptop: Laptop) -> None:
     laptop.do("halt")
     laptop.output = laptop.do("up")
     assert "kernels" in json.loads(laptop.open("/api/status"))
-    until = time.monotonic() + 600
-    while True:  # containers come back while the machine is already answering
-        found = json.loads(laptop.vagrant("ssh", "-c", "lab doctor --json").stdout)
-        if found["well"] or time.monotonic() > until:
-            break
-        time.sleep(10)
-    assert found["well"], [one for one in found["findings"] if one["state"] == "fail"]
+    laptop.comes_back()
 
 
 def test_destroyed_nothing_is_left_and_other_networks_are_as_before(laptop: Laptop) -> None:
