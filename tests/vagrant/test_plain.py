@@ -1,4 +1,4 @@
-"""The provisioner in a plain Debian (SSH, systemd, cgroup v2), which also shows the roles on such a host. In order."""
+"""The provisioner in a plain Debian with SSH and systemd; also shows the roles on such a host. In order."""
 
 from __future__ import annotations
 
