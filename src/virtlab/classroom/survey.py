@@ -22,6 +22,7 @@ ASK = """
 place=/var/lib/virtlab/pool; while [ ! -d "$place" ]; do place=${place%/*}; done
 cat /proc/meminfo; echo load $(cat /proc/loadavg); echo cpus $(nproc)
 df -Pm "$place/" | tail -n 1 | sed 's/^/disk /'
+stat -f -c 'blocks %S %f %a' "$place/"
 echo addresses $(ip -o -4 address show scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4}')
 echo guests $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c ^qemu-system)
 found=/var/lib/virtlab/host.d/kvm_host.json
@@ -41,6 +42,7 @@ class Look:
     kvm: str = ""  # yes, no, or maybe: nobody has tried yet
     why: str = ""  # it could not be asked
     addresses: tuple[str, ...] = ()  # its own
+    reserved_mb: int = 0  # of the disk, what only root may write
 
 
 def look(of: Class) -> list[Look]:
@@ -109,7 +111,9 @@ def _look(machine: Machine, of: Class, said: str, why: str) -> Look:
             emulated=facts["kvm"][0] == "no",
         )  # fmt: skip
         kvm, addresses = facts["kvm"][0], tuple(facts.get("addresses", ()))
-        return Look(machine, host, int(facts["guests"][0]), kvm, addresses=addresses)
+        size, free, available = map(int, facts["blocks"])
+        reserved = (free - available) * size >> 20
+        return Look(machine, host, int(facts["guests"][0]), kvm, addresses=addresses, reserved_mb=reserved)
     except (KeyError, IndexError, ValueError):
         return Look(machine, why="it answered something else than a Linux machine does")
 

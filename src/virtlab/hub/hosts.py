@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from virtlab.hub.plan import Plan, Site
 Tell = Callable[[str], None]  # progress, for whoever runs a command
 COPYING = 3600.0  # seconds that sending or reading a whole image may take
 PIECE = 64 << 20  # of an image, after which an interrupted sending goes on
+HERE = "qemu:///system"  # the libvirt of this machine
+RESERVED = 20  # the part of a file system that ext4 keeps for root, where nobody has looked: a twentieth
 CLOSED = "closed"  # a volume: whoever has a connection to the host sees that it takes no more seats
 
 
@@ -120,13 +124,23 @@ class Host:
             uri=self.site.uri,
             memory_mb=memory["total"] // 1024,  # not getInfo's: without what was plugged in later
             free_mb=(free - promised) // 1024,
-            disk_free_mb=max(0, pool.info()[3] - growing) >> 20,
+            disk_free_mb=max(0, self._writable(pool) - growing) >> 20,
             cpus=info[2],
             load=round(busy * info[2], 2),
             seats=running,
             emulated=self.site.emulated,
             closed=CLOSED in pool.listVolumes(),
         )
+
+    def _writable(self, pool: Any) -> int:
+        """Bytes that QEMU, no root, may still write. libvirt counts what is kept for root as well."""
+        _, capacity, _, free = pool.info()
+        if self.site.uri == HERE:
+            with suppress(OSError):
+                system = os.statvfs(self.plan.folder)
+                return system.f_bavail * system.f_frsize
+        known = self.site.reserved_mb
+        return int(free) - (known << 20 if known >= 0 else int(capacity) // RESERVED)
 
     async def close(self) -> None:
         """No more seats here, whichever process asks; those that run go on."""

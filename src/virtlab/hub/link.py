@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import IO, Any, TypeVar
 
 import libvirt
@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 PATIENCE = 60.0  # seconds for an ordinary call; starts and copies give their own
 OPEN = 15.0  # seconds to connect
+AT_ONCE = 24  # calls to one host
 CHUNK = 1 << 20
 GONE = {
     libvirt.VIR_ERR_NO_CONNECT,
@@ -56,7 +57,7 @@ class Link:
     def __init__(self, name: str, uri: str) -> None:
         self.name = name
         self.uri = uri
-        self._threads = ThreadPoolExecutor(24, thread_name_prefix=f"libvirt-{name}")
+        self._free = threading.BoundedSemaphore(AT_ONCE)
         self._opening = threading.Lock()
         self._open: Any = None
 
@@ -64,9 +65,8 @@ class Link:
         self, what: str, work: Callable[[libvirt.virConnect], T], patience: float = PATIENCE
     ) -> T:
         """Do some blocking work with the connection; `what` completes "the host could not …"."""
-        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, self._work, work), patience)
+            return await asyncio.wait_for(self._thread(work, patience), patience)
         except TimeoutError:
             raise HostDown(self.name, self.uri, f"no answer within {patience:.0f} seconds") from None
         except libvirt.libvirtError as error:
@@ -74,8 +74,35 @@ class Link:
                 raise HostDown(self.name, self.uri, _first_line(error)) from None
             raise Refused(self.name, what, error) from None
 
+    def _thread(self, work: Callable[[libvirt.virConnect], T], patience: float) -> asyncio.Future[T]:
+        """In a daemon thread: a command that has said all it knows does not wait for a dead host's."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)  # type: ignore[arg-type]
+            else:
+                future.set_exception(error)
+
+        def run() -> None:
+            if not self._free.acquire(timeout=patience):
+                return
+            try:
+                result, problem = (None if future.done() else self._work(work)), None
+            except BaseException as error:
+                result, problem = None, error
+            finally:
+                self._free.release()
+            with suppress(RuntimeError):  # the loop is gone, and nobody asks any more
+                loop.call_soon_threadsafe(settle, result, problem)
+
+        threading.Thread(target=run, name=f"libvirt-{self.name}", daemon=True).start()
+        return future
+
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         connection, self._open = self._open, None
         if connection is not None:
             connection.close()

@@ -36,6 +36,7 @@ class Site:
     machine: str = "q35"
     cpu: str = ""  # a CPU model; "" is the host's own, under emulation Nehalem: quicker than a rich one
     peer: str = ""  # its address among the KVM hosts, for seats that move; "" is the one in `uri`
+    reserved_mb: int = -1  # of the disk, what its file system keeps for root; -1: nobody has looked
 
     def __post_init__(self) -> None:
         try:
