@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import Any
@@ -21,6 +22,7 @@ from virtlab.hub.machines import Machine, define, volumes
 
 BROUGHT = ".brought"  # marks a template's disk that came from another host: seats here build upon it
 LIVE = ".live"  # what a guest writes into while its disk is copied
+TURN = 300.0  # seconds to wait for whoever works on the same disk
 
 
 def snapshot_volume(machine: str, name: str) -> str:
@@ -44,11 +46,38 @@ async def snapshots(host: Host, machine: str) -> list[str]:
     return await host.link(f"list the snapshots of {machine}", work)
 
 
+@contextmanager
+def _alone(host: Host, machine: str) -> Iterator[None]:
+    """One at a time on a disk: the hub makes its own copies, and a command line knows nothing of them.
+
+    A name that the kernel keeps as long as its holder lives, whoever that is; all of them run on the hub's
+    machine.
+    """
+    end = time.monotonic() + TURN
+    with socket.socket(socket.AF_UNIX) as turn:
+        while True:
+            try:
+                turn.bind(f"\0virtlab {host.name} {machine}")
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise MachineError(
+                        f"The disk of {machine} has been at work for {TURN:.0f} seconds.",
+                        do="Try again later.",
+                    ) from None
+            time.sleep(0.1)
+        yield
+
+
 async def snapshot(host: Host, machine: Machine, name: str) -> None:
     """Keep the disk as it is now. A running guest writes on into a second file while the first is copied."""
     kept = snapshot_volume(machine.name, name)
 
     def work(connection: Any) -> None:
+        with _alone(host, machine.name):
+            take(connection)
+
+    def take(connection: Any) -> None:
         pool = connection.storagePoolLookupByName(host.plan.pool)
         if kept in pool.listVolumes():
             raise UsageError(f"{machine.owner} has a snapshot {name} already.", do="Take another name.")
@@ -64,8 +93,10 @@ async def snapshot(host: Host, machine: Machine, name: str) -> None:
             _forget(pool, disk)
             disk = _present(guest)
         if not guest.isActive():
-            copy(pool, connection.storageVolLookupByPath(disk), kept)
-            return
+            made = copy(pool, connection.storageVolLookupByPath(disk), kept)
+            if not guest.isActive():
+                return
+            made.delete()  # started meanwhile, it wrote: once more, as of one that runs
         beside = host.path(f"{machine.name}.{uuid.uuid4().hex[:6]}{LIVE}")
         _branch(guest, beside)
         try:
@@ -190,11 +221,18 @@ async def _replace_disk(host: Host, machine: Machine, make: Callable[[Any, str],
     """The new disk is complete before the old one goes, and the definition changes in between."""
 
     def work(connection: Any) -> None:
+        with _alone(host, machine.name):
+            replaced(connection)
+
+    def replaced(connection: Any) -> None:
         guest = connection.lookupByName(machine.name)
         if guest.isActive():
             raise MachineError(f"{machine.name} still runs.", do="Stop it first.")
         pool = connection.storagePoolLookupByName(host.plan.pool)
         new = make(pool, f"{machine.name}.{uuid.uuid4().hex[:6]}.disk")
+        if guest.isActive():  # its old disk is in use again
+            new.delete()
+            raise MachineError(f"{machine.name} was started meanwhile, as it was.", do="Try again.")
         base = (describe.tree(new).findtext("backingStore/path") or "").rpartition("/")[2]
         label = replace(machine.label, base=base, serves="")
         define(host, connection, replace(machine, label=label, disk=new.path()))

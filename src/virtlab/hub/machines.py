@@ -158,7 +158,9 @@ async def switch_on(host: Host, machine: Machine) -> None:
     """Boot it cold, as the plan is today."""
 
     def work(connection: Any) -> None:
-        guest = define(host, connection, machine)
+        # As it is now: since somebody looked its disk may have been replaced.
+        now = _machine(host, connection.lookupByName(machine.name)) or machine
+        guest = define(host, connection, now)
         with suppress_code(libvirt.VIR_ERR_OPERATION_INVALID):  # it runs
             guest.create()
 

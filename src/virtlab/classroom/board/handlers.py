@@ -160,7 +160,10 @@ class LowerHand(Instructor):
 
 
 class Messages(Instructor):
-    """`{"to": ["ada", …], "text": "…"}`; to nobody in particular is to everybody."""
+    """`{"to": ["ada", …], "text": "…"}`; to nobody in particular is to everybody.
+
+    A service has no name that says anything to a student: it says from which instructor, `"from"`.
+    """
 
     @authenticated
     def post(self) -> None:
@@ -171,8 +174,15 @@ class Messages(Instructor):
         if not isinstance(to, list):
             raise HTTPError(400, "`to` is a list of students.")
         students = [self.known(str(one)) for one in to]
-        self.store.send(self.instructor, students, text.strip())
+        self.store.send(self.sender(said.get("from")), students, text.strip())
         self.json({"sent": len(students)})
+
+    def sender(self, said: Any) -> str:
+        if said is None or self.current_user["kind"] != "service":
+            return self.instructor
+        if said not in self.about.data.instructors:
+            raise HTTPError(400, f"Nobody who teaches this class is called {said}.")
+        return str(said)
 
 
 class Seat(Base):

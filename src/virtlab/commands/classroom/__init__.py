@@ -14,6 +14,11 @@ VERBS = {
     "check": "what is wrong with a class's files, and how many seats fit",
     "handout": "a page to print, with a card for each student; or CSV",
     "grades": "points for the gradebook, from the seats' records",
+    "message": "show students a message",
+    "exec": "run a program on all seats, or on some",
+    "snapshot": "keep the disk of a seat, or of all, as it is now",
+    "rollback": "put the disk of a seat, or of all, back to a snapshot",
+    "reset": "give a student a new machine",
 }
 # of every command; here they may stand behind the verb as well
 OPTIONS: dict[str, dict[str, Any]] = {
