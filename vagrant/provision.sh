@@ -6,6 +6,7 @@
 #
 # Beside the kit's files the archive may hold .laptop/: `settings` (NAME=value lines) and `ca.crt`.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin                              # Debian leaves them out of a user's, and sfdisk is there
 
 kit=/opt/virtlab
 archive=${1:?which archive?}
