@@ -25,6 +25,8 @@ module: virtlab_registry
 short_description: Certificates, password, host name and trust of the lab's registry
 description:
   - Repairs only what is missing, wrong or about to expire; answers with a fingerprint of what is served.
+  - With C(open) it is for a second door to the same registry, through which others read; this machine needs
+    neither name nor trust for that one.
 options:
   endpoint: {description: The registry's host name and port., type: str, required: true}
   address: {description: The address it is published on; empty for docker0's., type: str, default: ""}
@@ -38,6 +40,7 @@ options:
   secret: {description: The password's name., type: str, default: registry_password}
   settings: {description: How the container shall be made; part of the fingerprint., type: dict, default: {}}
   days: {description: How long a certificate is valid., type: int, default: 800}
+  open: {description: For the door through which others only read., type: bool, default: false}
   state: {description: Make it or remove it., type: str, choices: [present, absent], default: present}
 """
 
@@ -61,10 +64,11 @@ class Registry:
         self.host, _, self.port = p["endpoint"].rpartition(":")
         state = Path(p["state_dir"])
         self.private = state / "registry"  # root's alone: the CA's key
-        self.served = self.private / "served"  # what the container sees
+        self.served = self.private / ("open" if p["open"] else "served")  # what the container sees
         self.ca = state / "ca.crt"
         self.password_file = state / "secrets" / p["secret"]
-        self.host_d = state / "host.d" / "registry.json"
+        self.inner = state / "host.d" / "registry.json"
+        self.host_d = state / "host.d" / "open_registry.json" if p["open"] else self.inner
         self.trust = Path(p["certs_dir"]) / p["endpoint"]
         self.learner = Path(p["certs_dir"]) / p["learner"] if p["learner"] else None
         self.account = pwd.getpwnam(p["owner"])
@@ -134,34 +138,27 @@ class Registry:
         self.folder(self.served, 0o700)
         self.folder(self.password_file.parent, 0o700, mine)
         self.folder(self.host_d.parent, 0o755)
-        self.folder(self.trust, 0o755)
-        if self.learner:
-            self.folder(self.learner, 0o755, mine)
         self.htpasswd(self.password())
-        made = certificates(self.private, self.ca, self.host, address, self.p["days"])
+        made = certificates(self.private, self.ca, self.host, address, self.p["days"], served=self.served)
         for path, (data, mode) in made.items():
             self.put(path, data, mode)
-        self.put(self.trust / "ca.crt", made[self.ca][0])
-        self.hosts(address)
-        self.put(
-            self.host_d,
-            (
-                json.dumps(
-                    {
-                        "name": self.p["endpoint"],
-                        "address": address,
-                        "port": int(self.port),
-                        "user": self.p["user"],
-                        "ca": str(self.ca),
-                    },
-                    indent=2,
-                )
-                + "\n"
-            ).encode(),
-        )
+        if not self.p["open"]:
+            self.folder(self.trust, 0o755)
+            if self.learner:
+                self.folder(self.learner, 0o755, mine)
+            self.put(self.trust / "ca.crt", made[self.ca][0])
+            self.hosts(address)
+        self.put(self.host_d, (json.dumps(self.record(address), indent=2) + "\n").encode())
         served = [p.read_bytes() for p in sorted(self.served.glob("*"))] if self.served.is_dir() else []
         settings = json.dumps([self.p["settings"], address], sort_keys=True)
         return hashlib.sha256(b"".join([settings.encode(), *served])).hexdigest()[:16]
+
+    def record(self, address: str) -> dict[str, str | int]:
+        """For everybody to read. Of the open door as virtlab.hub.plan.Registry has it."""
+        about = {"address": address, "port": int(self.port), "user": self.p["user"], "ca": str(self.ca)}
+        if self.p["open"]:
+            return {"name": self.host, **about, "password": str(self.password_file)}
+        return {"name": self.p["endpoint"], **about}
 
     def runs(self, fingerprint: str) -> bool:
         """Whether the container runs as it should, from the image that has that name now."""
@@ -175,15 +172,21 @@ class Registry:
         )
 
     def absent(self) -> None:
+        if self.p["open"]:
+            self.remove(self.served, self.password_file, self.host_d)
+            return
         self.hosts(None)
-        for path in (self.private, self.trust, self.learner, self.ca, self.password_file, self.host_d):
+        self.remove(self.private, self.trust, self.learner, self.ca, self.password_file, self.host_d)
+        if not self.check and self.trust.parent.is_dir():
+            with suppress(OSError):  # somebody else's registry is trusted there
+                self.trust.parent.rmdir()
+
+    def remove(self, *found: Path | None) -> None:
+        for path in found:
             if path and path.exists():
                 self.changes.append(str(path))
                 if not self.check:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if not self.check and self.trust.parent.is_dir():
-            with suppress(OSError):  # somebody else's registry is trusted there
-                self.trust.parent.rmdir()
 
     def taken_by(self, address: str) -> str:
         """Who has the port, if it is not our own container."""
@@ -226,6 +229,7 @@ def main() -> None:
             "secret": {"type": "str", "default": "registry_password", "no_log": False},
             "settings": {"type": "dict", "default": {}, "no_log": False},
             "days": {"type": "int", "default": 800},
+            "open": {"type": "bool", "default": False},
             "state": {"choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -237,6 +241,13 @@ def main() -> None:
     if module.params["state"] == "absent":
         registry.absent()
         module.exit_json(changed=bool(registry.changes), paths=registry.changes)
+    if module.params["open"] and not module.params["address"]:
+        module.fail_json(msg="Where do others reach the registry? Set registry_open_address.")
+    if module.params["open"] and not registry.inner.exists() and not module.check_mode:
+        module.fail_json(
+            msg="There is no registry on this machine that others could read from. "
+            "`lab up --only registry` makes one."
+        )
     try:
         address = module.params["address"] or docker0()
         owner = registry.taken_by(address) if address else ""
@@ -253,9 +264,10 @@ def main() -> None:
             "containers and the host both reach. Name one: `lab up --set registry_address=ADDRESS`."
         )
     if owner:
+        endpoint = "registry_open_endpoint" if module.params["open"] else "virtlab_registry"
         module.fail_json(
             msg=f"Port {registry.port} on {address} is taken by {owner}. Stop that, or move the registry: "
-            f"`lab up --set virtlab_registry={registry.host}:5050`."
+            f"`lab up --set {endpoint}={registry.host}:5050`."
         )
     fingerprint = registry.present(address)
     try:

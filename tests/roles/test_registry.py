@@ -22,6 +22,7 @@ PORT = 5997
 ENDPOINT = f"registry-test.lab.test:{PORT}"
 LEARNER = "registry-test.lab.test:5996"
 NAME = "registry-test"
+OPEN = 5995
 TRUST = Path("/etc/docker/certs.d")
 
 pytestmark = pytest.mark.host
@@ -78,7 +79,7 @@ def state(tmp_path: Path, client: docker.DockerClient) -> Iterator[Path]:
     assert Path("/etc/hosts").read_text() == hosts
     assert not (TRUST / ENDPOINT).exists()
     assert not (TRUST / LEARNER).exists()
-    assert not client.containers.list(all=True, filters={"name": f"^{NAME}$"})
+    assert not client.containers.list(all=True, filters={"name": NAME})
     assert not client.volumes.list(filters={"name": f"{NAME}-data"})
     assert {p.name for p in state.rglob("*") if p.is_file()} <= {"base_images.json"}
 
@@ -188,3 +189,87 @@ def test_a_taken_port_is_named_with_its_owner(state: Path) -> None:
     assert f"Port {PORT} on {address} is taken" in failed.output
     assert f"pid={os.getpid()}" in failed.output
     assert not (state / "ca.crt").exists(), "nothing is half done"
+
+
+@pytest.fixture
+def trusted(state: Path) -> Iterator[str]:
+    """Where the open door is, as this machine's engine trusts it: by its address."""
+    address = json.loads(Path("/var/lib/virtlab/host.d/registry.json").read_text())["address"]
+    folder = TRUST / f"{address}:{OPEN}"
+    folder.mkdir()
+    yield address
+    (folder / "ca.crt").unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def test_others_read_through_the_open_door_and_cannot_write(
+    state: Path, client: docker.DockerClient, trusted: str
+) -> None:
+    settings = {"registry_open_endpoint": f"registry-open.lab.test:{OPEN}", "registry_open_address": trusted}
+    refused = run(state, registry_state="open", **settings)
+    assert "There is no registry on this machine that others could read from" in refused.output
+    assert run(state).ok
+    assert "Set registry_open_address" in run(state, registry_state="open").output
+    assert run(state, "--check", registry_state="open", **settings).changed >= 1
+    assert run(state, registry_state="open", **settings).changed >= 2
+    again = run(state, registry_state="open", **settings)
+    assert again.changed == 0, again.output
+    assert run(state).changed == 0, "the registry itself is as it was"
+
+    record = json.loads((state / "host.d/open_registry.json").read_text())
+    password = Path(record.pop("password")).read_text()
+    assert record == {
+        "name": "registry-open.lab.test", "address": trusted, "port": OPEN, "user": "seat",
+        "ca": str(state / "ca.crt"),
+    }  # fmt: skip
+    session = requests.Session()
+    session.trust_env, session.verify = False, record["ca"]
+    url = f"https://{trusted}:{OPEN}/v2"
+    assert session.get(f"{url}/_catalog", timeout=10).status_code == 401
+    assert session.get(f"{url}/_catalog", auth=("learner", secret(state)), timeout=10).status_code == 401
+    session.auth = ("seat", password)
+    assert session.get(f"{url}/_catalog", timeout=10).json() == {"repositories": ["busybox"]}
+    assert get(state, "/v2/", None).status_code == 401
+    assert (
+        requests.get(
+            f"https://{ENDPOINT}/v2/", auth=("seat", password), verify=record["ca"], timeout=10
+        ).status_code
+        == 401
+    ), "its account is none of the registry's own"
+
+    # by hand: nothing begins, nothing goes
+    assert session.post(f"{url}/busybox/blobs/uploads/", timeout=10).status_code == 405
+    digest = session.get(
+        f"{url}/busybox/manifests/latest", timeout=10,
+        headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+    ).headers["Docker-Content-Digest"]  # fmt: skip
+    assert session.delete(f"{url}/busybox/manifests/{digest}", timeout=10).status_code in (404, 405)
+    mounts = client.api.inspect_container(f"{NAME}-open")["Mounts"]
+    assert [mount["RW"] for mount in mounts] == [False, False]
+    assert password not in json.dumps(client.api.inspect_container(f"{NAME}-open"))
+
+    # with the engine: it pulls what somebody pushed, and does not push
+    (TRUST / f"{trusted}:{OPEN}" / "ca.crt").write_bytes((state / "ca.crt").read_bytes())
+    account = {"username": "seat", "password": password}
+    name = f"{trusted}:{OPEN}/busybox"
+    pulled = client.images.pull(name, tag="latest", auth_config=account)
+    assert pulled.id == client.images.get("registry.lab.test:5000/busybox").id
+    pulled.tag(name, tag="mine")
+    said = list(client.images.push(name, tag="mine", auth_config=account, stream=True, decode=True))
+    assert any("error" in line for line in said), said
+    assert get(state, "/v2/busybox/tags/list", secret(state)).json()["tags"] == ["latest"]
+    for tag in ("latest", "mine"):
+        client.images.remove(f"{name}:{tag}")
+
+    listening = subprocess.run(
+        ["ss", "-Hltn", f"sport = :{OPEN}"], capture_output=True, text=True, check=True
+    )
+    assert [line.split()[3] for line in listening.stdout.splitlines()] == [f"{trusted}:{OPEN}"]
+
+    assert run(state, registry_state="closed", **settings).changed >= 2
+    assert run(state, registry_state="closed", **settings).changed == 0
+    assert not list(state.rglob("*open*"))
+    assert get(state, "/v2/", secret(state)).ok
+    assert run(
+        state, registry_state="open", **settings
+    ).ok  # and `absent`, at the end, removes it with the rest
