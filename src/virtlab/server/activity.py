@@ -2,6 +2,7 @@
 
 Jupyter itself notes what is typed and printed. A silent build in a terminal, a cell that computes, a download
 and a check are work as well: while one of them is under way the server counts as used, and is not culled.
+That a page asks is no work: an open one does so every few seconds, whether or not anybody sits before it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,30 @@ from __future__ import annotations
 import contextlib
 import os
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jupyter_server._tz import utcnow
 
 from virtlab import catalogue, state
 
+ASKING = ("GET", "HEAD", "OPTIONS")
 NOTED = "virtlab_last_activity"  # Jupyter counts every setting whose name ends like this
+
+
+_written: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # bytes that had gone out at the last look
+
+
+def only_deeds() -> None:
+    """Jupyter counts every request to its API as use; from now on only those that change something."""
+    from jupyter_server.base.handlers import APIHandler
+
+    note_it = APIHandler.update_api_activity
+
+    def note_deeds(self: APIHandler) -> None:
+        if self.request.method not in ASKING:
+            note_it(self)
+
+    APIHandler.update_api_activity = note_deeds  # type: ignore[method-assign]
 
 
 def under_way(app: Any) -> list[str]:
@@ -43,10 +62,16 @@ def _terminals(app: Any) -> bool:
 
 
 def _downloads(app: Any) -> bool:
-    """Is an answer still being written? One that a page waits for is written in no time."""
+    """Is an answer still being written? One that a page waits for is written in no time.
+
+    It has to get on: a proxy may keep a connection whose other end has gone, and never read from it again.
+    """
     connections = getattr(app.http_server, "_connections", ())
     streams = [getattr(one, "stream", None) for one in connections]
-    return any(one is not None and not one.closed() and one.writing() for one in streams)
+    slow = [one for one in streams if one is not None and not one.closed() and one.writing()]
+    before = [_written.get(one) for one in slow]
+    _written.update((one, getattr(one, "_total_write_done_index", 0)) for one in slow)
+    return any(_written[one] != had for one, had in zip(slow, before, strict=True))
 
 
 def _checks(app: Any) -> bool:

@@ -50,6 +50,7 @@ class Board:
             log(handler)
 
         settings["log_function"] = noting  # every request comes by here, whatever it asks
+        activity.only_deeds()
         self._ticker.start()
 
     @property
