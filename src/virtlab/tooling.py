@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def install(*, browser: bool, vagrant: bool = False) -> None:
+def install(*, browser: bool, vagrant: bool = False, classroom: bool = False) -> None:
     """Once for each lock; held to its hashes."""
     stamp = Path(sys.prefix) / ".tests-complete"
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
@@ -48,6 +48,8 @@ def install(*, browser: bool, vagrant: bool = False) -> None:
         _packages("Chromium", "chromium")
     if vagrant and not shutil.which("vagrant"):
         _packages("Vagrant", "vagrant,vagrant-libvirt")
+    if classroom and not (shutil.which("configurable-http-proxy") and shutil.which("tini")):
+        _packages("what a class's hub needs", "node-configurable-http-proxy,tini")
 
 
 def _packages(what: str, names: str) -> None:

@@ -15,10 +15,14 @@ ARGUMENTS = ["--headless=new", "--enable-auto-reload", "--disable-background-net
 
 @pytest.fixture(scope="session")
 def seat_image() -> None:
+    """The disk that seats build upon: that in $VIRTLAB_SEAT_IMAGE, else one that is built here and kept."""
+    import seatimage
     import seatlab
 
-    if not seatlab.IMAGE.exists():
-        pytest.fail(f"There is no disk for seats at {seatlab.IMAGE}. Name one: VIRTLAB_SEAT_IMAGE=FILE.")
+    if seatlab.IMAGE == seatimage.IMAGE:
+        seatimage.made()
+    elif not seatlab.IMAGE.exists():
+        pytest.fail(f"There is no disk for seats at {seatlab.IMAGE}, which VIRTLAB_SEAT_IMAGE names.")
 
 
 def again(goto: Callable) -> Callable:

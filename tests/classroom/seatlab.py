@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import kvmhosts
+import seatimage
 from kvmhosts import KvmHost
 
 from virtlab.hub.hosts import Host
@@ -23,9 +24,10 @@ from virtlab.hub.plan import Door, Plan, Site
 from virtlab.hub.seats import Server
 
 T = TypeVar("T")
-IMAGE = Path(os.environ.get("VIRTLAB_SEAT_IMAGE") or "/var/cache/virtlab/kit-image/virtlab-kit.qcow2")
-USER = os.environ.get("VIRTLAB_SEAT_USER") or "learner"
-PYTHON = os.environ.get("VIRTLAB_SEAT_PYTHON") or "/opt/virtlab/.venv/bin/python"
+# Another disk than the tests' own, the kit's for example: then its user and its Python as well.
+IMAGE = Path(os.environ.get("VIRTLAB_SEAT_IMAGE") or seatimage.IMAGE)
+USER = os.environ.get("VIRTLAB_SEAT_USER") or seatimage.USER
+PYTHON = os.environ.get("VIRTLAB_SEAT_PYTHON") or seatimage.PYTHON
 MEMORY_MB = int(os.environ.get("VIRTLAB_SEAT_MEMORY") or 1024)
 HUB_PORT, OTHER_PORT, PORT = 8081, 8099, 8890
 HUB = Door(kvmhosts.HUB, HUB_PORT)

@@ -16,7 +16,7 @@ from virtlab import claims, paths, render, root, tooling
 from virtlab.errors import Exit
 
 LIMIT = 20 * 60  # seconds; a part that takes longer hangs
-LIMITS = {"vagrant": 3 * 60 * 60}  # a machine in a machine, emulated
+LIMITS = {"vagrant": 3 * 60 * 60, "classroom": 3 * 60 * 60}  # machines in a machine, emulated
 SLOWEST = 8
 SHOWN = 200  # lines of a failed part
 # What pytest runs. Two workers get whole files, or all that is about one lab, answers and guide, because that
@@ -32,8 +32,9 @@ PYTEST = {
              f"--ignore={PROOFS}"],
     "browser": ["tests/browser"],
     "vagrant": ["tests/vagrant"],
+    "classroom": ["tests/classroom"],
 }  # fmt: skip
-ASKED = ("vagrant",)  # long: only when asked for, and then alone
+ASKED = ("vagrant", "classroom")  # long: only when asked for, and then alone
 BESIDE = ("unit",)  # needs nothing of the machine
 
 
@@ -55,6 +56,9 @@ class Part:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="leave out what needs a lab host")
     parser.add_argument("--vagrant", action="store_true", help="only `vagrant up`, from box to destroy; long")
+    parser.add_argument(
+        "--classroom", action="store_true", help="only a class: hub, browser, seats on KVM hosts; long"
+    )
     parser.add_argument("-k", metavar="EXPR", default="", help="only these tests, as pytest's -k")
 
 
@@ -65,7 +69,11 @@ def run(options: argparse.Namespace) -> render.Result:
             raise claims.refused(claim)
         root.become("`lab test` makes this machine a lab host; that", sys.argv[1:])
     asked = [name for name in ASKED if getattr(options, name)]
-    tooling.install(browser=not (options.fast or asked), vagrant=options.vagrant)
+    tooling.install(
+        browser=options.classroom or not (options.fast or asked),
+        vagrant=options.vagrant,
+        classroom=options.classroom,
+    )
     was_there = paths.HOST_D.exists()
     before = None if was_there or options.fast else tooling.remains()
     names = asked or [name for name in PYTEST if name not in ASKED]
