@@ -171,7 +171,7 @@ def test_one_at_a_time_works_on_a_disk(monkeypatch):
     host, began, order = Host("kvm1"), threading.Event(), []
 
     def first():
-        with disks._alone(host, "cs101-010"):
+        with disks.alone(host, "cs101-010"):
             began.set()
             time.sleep(0.3)
             order.append("first")
@@ -179,12 +179,12 @@ def test_one_at_a_time_works_on_a_disk(monkeypatch):
     thread = threading.Thread(target=first)
     thread.start()
     began.wait()
-    with disks._alone(host, "cs101-011"), disks._alone(Host("kvm2"), "cs101-010"):
+    with disks.alone(host, "cs101-011"), disks.alone(Host("kvm2"), "cs101-010"):
         order.append("another disk")
-    with disks._alone(host, "cs101-010"):
+    with disks.alone(host, "cs101-010"):
         order.append("second")
         monkeypatch.setattr(disks, "TURN", 0.1)
-        with pytest.raises(MachineError, match="at work"), disks._alone(host, "cs101-010"):
+        with pytest.raises(MachineError, match="at work"), disks.alone(host, "cs101-010"):
             pass
     thread.join()
     assert order == ["another disk", "first", "second"]

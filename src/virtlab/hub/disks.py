@@ -47,7 +47,7 @@ async def snapshots(host: Host, machine: str) -> list[str]:
 
 
 @contextmanager
-def _alone(host: Host, machine: str) -> Iterator[None]:
+def alone(host: Host, machine: str) -> Iterator[None]:
     """One at a time on a disk: the hub makes its own copies, and a command line knows nothing of them.
 
     A name that the kernel keeps as long as its holder lives, whoever that is; all of them run on the hub's
@@ -74,7 +74,7 @@ async def snapshot(host: Host, machine: Machine, name: str) -> None:
     kept = snapshot_volume(machine.name, name)
 
     def work(connection: Any) -> None:
-        with _alone(host, machine.name):
+        with alone(host, machine.name):
             take(connection)
 
     def take(connection: Any) -> None:
@@ -221,7 +221,7 @@ async def _replace_disk(host: Host, machine: Machine, make: Callable[[Any, str],
     """The new disk is complete before the old one goes, and the definition changes in between."""
 
     def work(connection: Any) -> None:
-        with _alone(host, machine.name):
+        with alone(host, machine.name):
             replaced(connection)
 
     def replaced(connection: Any) -> None:
