@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from virtlab import patience
 from virtlab.checks import check
@@ -23,9 +22,9 @@ def mine(lab):
     return f"{NAME}:{lab.ports['registry']}"
 
 
-def trust(lab):
+def trust(seat, lab):
     """Docker's folder of authorities for this registry. It belongs to the learner."""
-    folder = Path("/etc/docker/certs.d") / mine(lab)
+    folder = seat.path(f"/etc/docker/certs.d/{mine(lab)}")
     if not folder.is_dir():
         raise Unknown(
             f"There is no folder {folder}.", do="Run `lab up --only registry`; this lab works on port 5004."
@@ -33,16 +32,16 @@ def trust(lab):
     return folder
 
 
-def context(lab, system):
+def context(seat, lab, system):
     """What Docker trusts: its folder for this registry and, slow to load, the authorities of the system."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.hostname_checks_common_name = False  # Docker looks at subjectAltName only
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if system:
         made.load_default_certs()
-    for file in sorted(trust(lab).glob("*.crt")):
+    for file in sorted(trust(seat, lab).glob("*.crt")):
         try:
-            made.load_verify_locations(file)
+            made.load_verify_locations(cadata=file.read_bytes().decode("ascii", "ignore"))
         except (OSError, ssl.SSLError):
             raise AssertionError(
                 f"{file} is not a certificate that I can read. I expected your authority's, as PEM: it "
@@ -51,21 +50,20 @@ def context(lab, system):
     return made
 
 
-def connect(lab, user="", password="", system=False):
+def connect(seat, lab, user="", password="", system=False):
     """The learner's registry, over TLS, verified as Docker does it."""
-    connection = http.client.HTTPSConnection(
-        NAME, lab.ports["registry"], timeout=patience.seconds(2), context=context(lab, system)
-    )
+    verified = context(seat, lab, system)
+    connection = seat.talk(NAME, lab.ports["registry"], patience.seconds(2), verified)
     try:
         connection.connect()
     except ssl.SSLCertVerificationError as error:
         if not system:
-            return connect(lab, user, password, system=True)
+            return connect(seat, lab, user, password, system=True)
         raise AssertionError(
             f"I asked https://{mine(lab)}/ and do not trust its certificate: {error.verify_message}. I "
             f"expected one for the name {NAME}, signed by an authority whose certificate is in "
-            f"{trust(lab)}/ (there: "
-            f"{', '.join(sorted(one.name for one in trust(lab).iterdir())) or 'nothing'})."
+            f"{trust(seat, lab)}/ (there: "
+            f"{', '.join(sorted(one.name for one in trust(seat, lab).iterdir())) or 'nothing'})."
         ) from None
     except ssl.SSLError:
         raise AssertionError(
@@ -86,18 +84,18 @@ def connect(lab, user="", password="", system=False):
     return Registry(connection, user, password)
 
 
-def password(lab):
+def password(seat, lab):
     try:
-        return (lab.work / "password").read_text().strip()
+        return seat.path(lab.work / "password").read_text().strip()
     except OSError:
         raise Unknown(
             f"I cannot read {lab.work}/password.", do="Run `lab start 04`, it makes a new one."
         ) from None
 
 
-def inside(lab):
+def inside(seat, lab):
     """The learner's registry, with the learner's password."""
-    registry = connect(lab, "learner", password(lab))
+    registry = connect(seat, lab, "learner", password(seat, lab))
     status, _, _ = registry.ask("GET", "/v2/")
     assert status == 200, (
         f"I asked https://{mine(lab)}/v2/ as `learner` with the password from the file `password` and got "
@@ -114,12 +112,12 @@ def seeded(lab):
         raise Unknown("I do not know what the volume held at the start.", do="Run `lab reset 04`.") from None
 
 
-def wait(lab):
+def wait(seat, lab):
     """Until the registry answers again, after something was broken."""
     until = time.monotonic() + patience.seconds(5)
     while time.monotonic() < until:
         try:
-            connect(lab).ask("GET", "/v2/")
+            connect(seat, lab).ask("GET", "/v2/")
             return
         except (AssertionError, OSError, http.client.HTTPException):
             time.sleep(0.1)
@@ -132,7 +130,7 @@ def wait(lab):
     hint="`docker logs` of your registry, and the files in /etc/docker/certs.d/registry.lab.test:5004/.",
 )
 def trusted(seat, lab):
-    registry = connect(lab)
+    registry = connect(seat, lab)
     status, headers, _ = registry.ask("GET", "/v2/")
     assert status in (200, 401) and "registry/2.0" in headers.get("Docker-Distribution-Api-Version", ""), (
         f"https://{mine(lab)}/v2/ answers {status}, and not like a registry. I expected the registry's API "
@@ -143,7 +141,7 @@ def trusted(seat, lab):
 
 @trusted.broken_by
 def _(seat, lab):
-    for file in trust(lab).iterdir():
+    for file in trust(seat, lab).iterdir():
         file.unlink()
 
 
@@ -157,7 +155,7 @@ def sheltered(seat, lab):
     port, own = lab.ports["registry"], lab.host.registry.address
     by = publishers(seat, port)
     assert by, f"No container publishes port {port} yet. I expected your registry, on {own}."
-    wide = set(open_beyond_localhost(port)) - {own}
+    wide = set(open_beyond_localhost(seat, port)) - {own}
     culprit = max(by, key=lambda one: len(wide & set(by[one])))
     assert not wide, (
         f"Port {port} answers on {', '.join(sorted(wide))} too, so other machines may reach it. I expected "
@@ -170,7 +168,7 @@ def sheltered(seat, lab):
 def _(seat, lab):
     port = lab.ports["registry"]
     other = next(
-        one for one in own_addresses() if one != lab.host.registry.address and not one.startswith("127.")
+        one for one in own_addresses(seat) if one != lab.host.registry.address and not one.startswith("127.")
     )
     seat.docker.containers.run(
         lab.host.base_images.images["busybox"], ["httpd", "-f", "-p", "80"], name="reg-door", detach=True,
@@ -187,9 +185,9 @@ def _(seat, lab):
 )
 def refuses_strangers(seat, lab):
     tries = {
-        "without a password": connect(lab),
-        "as `learner` with a wrong password": connect(lab, "learner", secrets.token_hex(8)),
-        "as a user who does not exist": connect(lab, "nobody", password(lab)),
+        "without a password": connect(seat, lab),
+        "as `learner` with a wrong password": connect(seat, lab, "learner", secrets.token_hex(8)),
+        "as a user who does not exist": connect(seat, lab, "nobody", password(seat, lab)),
     }
     for how, registry in tries.items():
         for what, method, path in (
@@ -214,7 +212,7 @@ def _(seat, lab):
     config.write_text(config.read_text().partition("auth:")[0])
     for name in publishers(seat, lab.ports["registry"]):
         seat.docker.containers.get(name).restart(timeout=0)
-    wait(lab)
+    wait(seat, lab)
 
 
 @check(
@@ -224,11 +222,11 @@ def _(seat, lab):
     hint="htpasswd -niB reads the password from its input; the hash has to begin with $2y$.",
 )
 def lets_learner_in(seat, lab):
-    assert connect(lab).ask("GET", "/v2/")[0] == 401, (
+    assert connect(seat, lab).ask("GET", "/v2/")[0] == 401, (
         f"https://{mine(lab)}/v2/ answers without any password. I expected it to ask for one, and to accept "
         "learner's. Look at the section `auth` in the registry's config.yml."
     )
-    inside(lab)
+    inside(seat, lab)
     return "`learner` gets in with the password from the file `password`."
 
 
@@ -238,7 +236,7 @@ def _(seat, lab):
     users.write_text(users.read_text().replace("learner:", "somebody:"))
     for name in publishers(seat, lab.ports["registry"]):
         seat.docker.containers.get(name).restart(timeout=0)
-    wait(lab)
+    wait(seat, lab)
 
 
 # push
@@ -255,7 +253,7 @@ def neighbours(registry, lab):
     hint="The name of an image says where it is pushed to: registry.lab.test:5004/reg-box:1.0.",
 )
 def pushed(seat, lab):
-    registry, own = inside(lab), lab.values["tag"]
+    registry, own = inside(seat, lab), lab.values["tag"]
     found = {}
     for tag in ("1.0", own):
         found[tag], content = registry.manifest("reg-box", tag)
@@ -277,7 +275,7 @@ def pushed(seat, lab):
 
 @pushed.broken_by
 def _(seat, lab):
-    registry = inside(lab)
+    registry = inside(seat, lab)
     registry.ask("DELETE", f"/v2/reg-box/manifests/{registry.manifest('reg-box', '1.0')[0]}")
 
 
@@ -309,7 +307,7 @@ def exists(container, mount, path):
     hint="`docker inspect` shows under Mounts what a container keeps where.",
 )
 def kept(seat, lab):
-    registry = inside(lab)
+    registry = inside(seat, lab)
     found, content = registry.manifest("team/hello", "1.0")
     assert found, (
         f"I asked {mine(lab)} for `team/hello:1.0` and got {content}. I expected your colleague's image, "
@@ -346,7 +344,7 @@ def _(seat, lab):
         ports={"5000/tcp": (lab.host.registry.address, lab.ports["registry"])},
         volumes={str(config): {"bind": "/etc/docker/registry", "mode": "ro"}},
     )  # fmt: skip
-    wait(lab)
+    wait(seat, lab)
 
 
 # clean
@@ -357,7 +355,7 @@ def _(seat, lab):
     hint="Deleting a manifest takes the name away. What takes the bytes away?",
 )
 def cleaned(seat, lab):
-    registry, seed = inside(lab), seeded(lab)
+    registry, seed = inside(seat, lab), seeded(lab)
     leak = seed["team/leak"]
     assert registry.manifest("team/hello", "1.0")[0] == seed["team/hello"]["manifest"], (
         "Your registry does not have `team/hello`, so it does not work on the volume that holds the leak. "
@@ -400,7 +398,7 @@ def upstream(seat, lab):
     except AssertionError as error:
         raise Unknown(f"I cannot try the mirror: {error}", do="Run `docker start reg-upstream`.") from None
     address = next(item["IPAddress"] for item in attachments(container).values())
-    return Registry(http.client.HTTPConnection(address, 5000, timeout=patience.seconds(2)))
+    return Registry(seat.talk(address, 5000, patience.seconds(2)))
 
 
 @check(
@@ -410,7 +408,7 @@ def upstream(seat, lab):
 )
 def mirrors(seat, lab):
     port = lab.ports["mirror"]
-    mirror = Registry(http.client.HTTPConnection("localhost", port, timeout=patience.seconds(2)))
+    mirror = Registry(seat.talk("localhost", port, patience.seconds(2)))
     try:
         status, _, _ = mirror.ask("GET", "/v2/")
     except (OSError, http.client.HTTPException) as error:
@@ -427,7 +425,7 @@ def mirrors(seat, lab):
     assert status == 200, (
         f"http://localhost:{port}/v2/ answers {status}. I expected 200: a mirror that needs no password."
     )
-    wide = open_beyond_localhost(port)
+    wide = open_beyond_localhost(seat, port)
     assert not wide, (
         f"Port {port} answers on {', '.join(wide)} too, so other machines may reach it. I expected "
         f"localhost and nothing else: `-p 127.0.0.1:{port}:5000`."

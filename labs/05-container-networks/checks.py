@@ -100,7 +100,7 @@ def _(seat, lab):
 )
 def published(seat, lab):
     port = lab.ports["web"]
-    text, trouble = page(f"http://localhost:{port}/")
+    text, trouble = page(seat, f"http://localhost:{port}/")
     by = publishers(seat, port)
     assert text is not None, f"I asked http://localhost:{port}/ and got {trouble}. " + (
         f"`{next(iter(by))}` publishes the port, so the server inside does not answer. Does it listen on "
@@ -137,7 +137,7 @@ def published_here_only(seat, lab):
     port = lab.ports["web"]
     by = publishers(seat, port)
     assert by, f"No container publishes port {port} yet. I expected one that publishes it on 127.0.0.1."
-    elsewhere = open_beyond_localhost(port)
+    elsewhere = open_beyond_localhost(seat, port)
     wide = sorted({address for places in by.values() for address in places} - {"127.0.0.1", "::1"})
     assert not elsewhere and not wide, (
         f"Port {port} answers on {', '.join(elsewhere or wide)} too, so other machines may reach it. I "
@@ -164,7 +164,7 @@ def _(seat, lab):
             ports={inner: port},
         )
     until = time.monotonic() + patience.seconds(3)  # the page itself is to stay as it was
-    while page(f"http://localhost:{port}/")[0] is None and time.monotonic() < until:
+    while page(seat, f"http://localhost:{port}/")[0] is None and time.monotonic() < until:
         time.sleep(0.1)
 
 
@@ -190,7 +190,7 @@ def host_serves(seat, lab):
         f"Port {port} is published by `{next(iter(by))}`, through Docker's port mapping. I expected "
         f"`{hosts[0].name}` to listen on it directly. Remove `{next(iter(by))}`."
     )
-    text, trouble = page(f"http://127.0.0.1:{port}/")
+    text, trouble = page(seat, f"http://127.0.0.1:{port}/")
     assert text is not None, (
         f"`{hosts[0].name}` is in host mode, but I asked http://127.0.0.1:{port}/ and got {trouble}. A -p "
         f"option has no effect here: tell the server itself to listen on {port} (busybox: `httpd -p`)."
@@ -216,10 +216,10 @@ def _(seat, lab):
 )
 def host_serves_here_only(seat, lab):
     port = lab.ports["host"]
-    assert connects("127.0.0.1", port), (
+    assert connects(seat, "127.0.0.1", port), (
         f"Nothing listens on 127.0.0.1:{port} yet. I expected your server in host mode."
     )
-    elsewhere = open_beyond_localhost(port)
+    elsewhere = open_beyond_localhost(seat, port)
     assert not elsewhere, (
         f"Port {port} answers on {', '.join(elsewhere)} too, so other machines may reach it. I expected "
         f"127.0.0.1 and nothing else. Give the server that address as well as the port: `127.0.0.1:{port}`."
@@ -372,9 +372,8 @@ def pod(seat, lab):
         f"localhost (port {', '.join(pages)}) and got {' '.join(pages.values()).strip()[:60]!r}. I expected "
         "a page with the word `hello-pod`."
     )
-    outside = [
-        item["IPAddress"] for item in attachments(other).values() if connects(item["IPAddress"], right[0])
-    ]
+    addresses = [item["IPAddress"] for item in attachments(other).values()]
+    outside = [one for one in addresses if connects(seat, one, right[0])]
     assert not outside, (
         f"The page on port {right[0]} also answers on {outside[0]}, the pod's address on the bridge. I "
         "expected it on localhost inside the pod and nowhere else: tell the server to listen on "

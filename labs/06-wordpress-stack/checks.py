@@ -141,7 +141,7 @@ def db_hidden(seat, lab):
     for one in stack(seat, lab):
         for address, port in publishes(seat, one) if one["State"] == "running" else ():
             here = address if LOOPBACK.match(address) else "127.0.0.1"
-            assert port == lab.ports["web"] or not speaks_mysql(here, port), (
+            assert port == lab.ports["web"] or not speaks_mysql(seat, here, port), (
                 f"A database answers on port {port} of this machine: `{name(one)}` hands it out. I "
                 "expected none."
             )
@@ -352,9 +352,9 @@ def _(seat, lab):
 
 
 # backup
-def backups(lab):
+def backups(seat, lab):
     """The learner's files that are called so, the newest first."""
-    found = list(lab.work.glob("[Bb]ackup*"))
+    found = list(seat.path(lab.work).glob("[Bb]ackup*"))
     files = [file for one in found for file in (one, *one.rglob("*")) if file.is_file()]
     return sorted(files, key=lambda file: -file.stat().st_mtime)
 
@@ -363,7 +363,7 @@ def backups(lab):
 def good_backups(seat, lab):
     own, wrong = posts(seat, lab), ""
     good = []
-    for file in backups(lab):
+    for file in backups(seat, lab):
         if why := fault(file, own):
             wrong = wrong or f"`{file.name}` {why}"
         else:
@@ -379,7 +379,7 @@ def fault(file, own):
     """What keeps a file from being a backup of the whole blog; "" if nothing does."""
     opener = PACKED.get(file.suffix)
     try:
-        with opener.open(file) if opener else file.open("rb") as stream:
+        with file.open("rb") as stored, opener.open(stored) if opener else stored as stream:
             text = stream.read()
     except (OSError, EOFError, lzma.LZMAError) as error:
         return f"cannot be read: {error}."
@@ -409,7 +409,7 @@ def backup_complete(seat, lab):
 
 @backup_complete.broken_by
 def _(seat, lab):
-    for file in backups(lab):
+    for file in backups(seat, lab):
         file.write_text("")
 
 
@@ -437,7 +437,7 @@ def restored(seat, lab):
 @restored.broken_by
 def _(seat, lab):
     time.sleep(1.1)  # the table's time is in whole seconds, and it may be of this one
-    for file in backups(lab):
+    for file in backups(seat, lab):
         os.utime(file)
 
 

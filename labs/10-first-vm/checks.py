@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 
 import requests
@@ -55,10 +54,10 @@ def ask(seat, lab, guest):
     return found
 
 
-def base(lab):
+def base(seat, lab):
     """The path of the disk that all guests start from; it must be as `lab up` made it."""
     image = lab.host.vm_image
-    now = Path(image.path).stat()
+    now = seat.path(image.path).stat()
     assert (now.st_size, int(now.st_mtime)) == (image.bytes, image.modified), (
         f"The base {image.volume} was written to, so every disk that builds upon it is in danger. Finish the "
         "lab, run `./lab up --only vm_image`, and start anew. A guest never gets the base itself as its disk."
@@ -66,13 +65,13 @@ def base(lab):
     return image.path
 
 
-def builds_upon_base(lab, volume):
+def builds_upon_base(seat, lab, volume):
     assert volume.backing, (
         f"`{volume.name}` builds upon nothing: it is a whole disk of its own, {volume.allocation_mb} MiB. I "
         f"expected an overlay upon `{lab.host.vm_image.volume}`. `virsh vol-create-as` has the options "
         "--backing-vol and --backing-vol-format."
     )
-    assert volume.backing == base(lab), (
+    assert volume.backing == base(seat, lab), (
         f"`{volume.name}` builds upon {volume.backing}. I expected `{lab.host.vm_image.volume}`."
     )
 
@@ -91,7 +90,7 @@ def overlay(seat, lab):
     )
 
     def test(volume):
-        builds_upon_base(lab, volume)
+        builds_upon_base(seat, lab, volume)
         assert volume.capacity_mb == 4096, (
             f"`{volume.name}` is an overlay, and a guest would see a disk of {volume.capacity_mb} MiB. I "
             "expected 4 GiB, that is 4096 MiB."
@@ -142,7 +141,7 @@ def defined(seat, lab):
                     f"`{name}` has the base itself as its disk. What it writes would reach every other "
                     "guest. Give it an overlay."
                 )
-            builds_upon_base(lab, guests.volume(seat, files[0], known))
+            builds_upon_base(seat, lab, guests.volume(seat, files[0], known))
         cpus, memory = int(said.findtext("vcpu") or 0), int(said.findtext("memory") or 0) >> 10
         assert (cpus, memory) == (1, 512), (
             f"`{name}` is defined with {cpus} CPU(s) and {memory} MiB. I expected 1 and 512. `virsh edit "
@@ -353,7 +352,7 @@ def isolated(seat, lab):
     files = {}
     for guest, _ in up:
         disk = guests.volume(seat, guests.disks(seat, guests.tree(guest))[0], known)
-        builds_upon_base(lab, disk)
+        builds_upon_base(seat, lab, disk)
         other = files.setdefault(disk.path, guest.name())
         assert other == guest.name(), f"`{other}` and `{guest.name()}` write to the same disk, {disk.name}."
     have = [guest.name() for guest, said in up if said.get("file") == "yes"]

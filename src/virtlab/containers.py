@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virtlab import patience
@@ -91,7 +89,7 @@ def resolve(seat: Seat, lab: Lab, container: Any, *names: str) -> dict[str, set[
 def namespace_file(seat: Seat, lab: Lab, container: Any, name: str) -> str:
     """A file of /proc/net as the container's processes see it: the kernel's word, not Docker's records."""
     try:
-        return Path(f"/proc/{container.attrs['State']['Pid']}/net/{name}").read_text()
+        return seat.path(f"/proc/{container.attrs['State']['Pid']}/net/{name}").read_text()
     except OSError:
         return inside(seat, lab, container, f"cat /proc/net/{name}")
 
@@ -133,13 +131,13 @@ def reached(seat: Seat, lab: Lab, sender: str, near: list[str], far: list[str]) 
     return set(re.findall(r"reached=(\S+)", answers))
 
 
-def page(url: str) -> tuple[str | None, str]:
+def page(seat: Seat, url: str) -> tuple[str | None, str]:
     """A page's text over plain HTTP, or None and what went wrong."""
     import http.client
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=patience.seconds(PAGE))
+    connection = seat.talk(parts.hostname or "", parts.port or 80, patience.seconds(PAGE))
     try:
         connection.request("GET", parts.path or "/")
         return connection.getresponse().read(1_000_000).decode(errors="replace"), ""
@@ -163,20 +161,21 @@ def publishers(seat: Seat, port: int) -> dict[str, list[str]]:
     return found
 
 
-def connects(address: str, port: int) -> bool:
+def connects(seat: Seat, address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), timeout=patience.seconds(0.5)).close()
+        seat.connect(address, port, patience.seconds(0.5)).close()
     except OSError:
         return False
     return True
 
 
-def own_addresses() -> list[str]:
-    """The IPv4 addresses of this machine."""
-    table = Path("/proc/net/fib_trie").read_text()
+def own_addresses(seat: Seat) -> list[str]:
+    """The IPv4 addresses of that machine."""
+    table = seat.path("/proc/net/fib_trie").read_text()
     return sorted({match[1] for match in re.finditer(r"\|-- (\S+)\n\s+/32 host LOCAL", table)})
 
 
-def open_beyond_localhost(port: int) -> list[str]:
-    """The addresses of this machine, other than 127.…, where a port answers."""
-    return [one for one in own_addresses() if not one.startswith("127.") and connects(one, port)]
+def open_beyond_localhost(seat: Seat, port: int) -> list[str]:
+    """The addresses of that machine, other than 127.…, where a port answers."""
+    others = [one for one in own_addresses(seat) if not one.startswith("127.")]
+    return [one for one in others if connects(seat, one, port)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +39,7 @@ def of_lab(seat: Seat, lab: Lab) -> list[Any]:
     found = [one for one in seat.libvirt.listAllDomains() if one.name().startswith(lab.name(""))]
     if not found:
         raise AssertionError(
-            f"libvirt at {seat.libvirt.getURI()} knows no guest whose name begins with `{lab.name('')}`. "
+            f"libvirt at {lab.host.kvm_host.uri} knows no guest whose name begins with `{lab.name('')}`. "
             "`virsh -c qemu:///system list --all` shows what there is; a guest defined under qemu:///session "
             "is in another list."
         )
@@ -155,7 +155,8 @@ def address(seat: Seat, guest: Any) -> str:
         for name, card in cards.items():
             for one in card.get("addrs") or ():
                 if name != "lo" and one["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4:
-                    return str(one["addr"])
+                    # It will stand in a command, and the agent inside, or a seat's libvirt, may say anything.
+                    return str(IPv4Address(one["addr"]))
     raise AssertionError(
         f"`{guest.name()}` runs, and nobody knows an IP address of it. Right after a start that is normal: "
         "wait half a minute. If it stays, look at its network card (`virsh domiflist`) and at its console "
@@ -172,16 +173,16 @@ def inside(seat: Seat, lab: Lab, guest: Any, script: str) -> str:
     image = lab.host.vm_image
     control = f"ssh-{guest.UUIDString()[:8]}"
     command = [
-        "ssh", "-F", "/dev/null", "-i", image.ssh_key, "-l", image.user, "-E", f"{control}.log",
+        "ssh", "-F", "/dev/null", *seat.ssh_options(image.ssh_key), "-l", image.user, "-E", f"{control}.log",
         *(word for option in (
             "BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
             "LogLevel=ERROR", f"ConnectTimeout={patience.seconds(20)}", "ServerAliveInterval=20",
             "ServerAliveCountMax=3", "ControlMaster=auto", f"ControlPath={control}", "ControlPersist=300",
         ) for word in ("-o", option)),
-        where, script,
+        "--", where, script,
     ]  # fmt: skip
     lab.data.mkdir(parents=True, exist_ok=True)
-    if not _is_awake(where):
+    if not _is_awake(seat, where):
         raise AssertionError(
             f"`{guest.name()}` runs and was given the address {where}, but nothing answers there. "
             "While it boots that is normal. If it stays: is its network card up? `virsh domif-getlink "
@@ -208,11 +209,11 @@ def inside(seat: Seat, lab: Lab, guest: Any, script: str) -> str:
     )
 
 
-def _is_awake(where: str) -> bool:
+def _is_awake(seat: Seat, where: str) -> bool:
     """Whether its kernel answers; refusing an unused port is an answer, and costs the guest nothing."""
     for port in (9, 22):
         try:
-            socket.create_connection((where, port), timeout=patience.seconds(1.5)).close()
+            seat.connect(where, port, patience.seconds(1.5)).close()
         except ConnectionRefusedError:
             return True
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
 
@@ -13,6 +14,8 @@ MOST = 10  # somebody may be waiting for the answer
 @cache
 def times() -> int:
     """How many times as patient as on an ordinary machine, 1 to 10. A busy machine is not a slow one."""
+    if (said := os.environ.get("VIRTLAB_PATIENCE", "")).isdigit():  # a seat's, that is graded from elsewhere
+        return min(MOST, max(1, int(said)))
     return min(MOST, max(1, round(min(_once() for _ in range(3)) / QUICK)))
 
 

@@ -1,16 +1,23 @@
-"""The one door to the machine under test. All is opened on first use: imports are what a command costs."""
+"""The one door to the machine under test. All is opened on first use: imports are what a command costs.
+
+This one is the machine we run on. Another is at the end of a line: `virtlab.remote.seat`.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from functools import cached_property
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from virtlab import paths, patience, settings
 from virtlab.errors import Unknown
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
     import docker
     import libvirt
     import requests
@@ -23,7 +30,7 @@ DOCKER_TIMEOUT = 30  # seconds for one answer of the daemon; a check's own time 
 
 
 class Seat:
-    """The machine under test: `docker`, `libvirt`, `http` and `host`."""
+    """The machine under test: `docker`, `libvirt`, `http` and `host`; its files and its network besides."""
 
     def __init__(self) -> None:
         self._closed: dict[str, Unknown] = {}  # what did not answer once is not waited for again
@@ -42,9 +49,11 @@ class Seat:
 
         self._remember("docker")
         try:
-            client = docker.from_env(timeout=DOCKER_CONNECT * patience.times())
+            client = docker.from_env(
+                timeout=DOCKER_CONNECT * patience.times(), environment=self._docker_environment()
+            )
         except docker.errors.DockerException as error:
-            raise self._closed.setdefault("docker", _no_docker(error)) from None
+            raise self._closed.setdefault("docker", self._no_docker(error)) from None
         client.api.timeout = DOCKER_TIMEOUT * patience.times()
         return client
 
@@ -54,11 +63,11 @@ class Seat:
 
         self._remember("libvirt")
         libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr by itself otherwise
-        uri = settings.host().get("kvm_host", {}).get("uri", "qemu:///system")
+        uri = self._libvirt_uri()
         try:
             return libvirt.open(uri)
         except libvirt.libvirtError as error:
-            raise self._closed.setdefault("libvirt", _no_libvirt(uri, str(error))) from None
+            raise self._closed.setdefault("libvirt", self._no_libvirt(uri, str(error))) from None
 
     @cached_property
     def http(self) -> requests.Session:
@@ -69,6 +78,48 @@ class Seat:
         import testinfra
 
         return testinfra.get_host("local://")
+
+    def path(self, where: str | PurePath) -> Path:
+        """A file or folder of that machine, to be looked at."""
+        return Path(where)
+
+    def connect(self, address: str, port: int, timeout: float) -> socket.socket:
+        """A TCP connection that begins on that machine: names and `localhost` mean what they mean there."""
+        return socket.create_connection((address, port), timeout)
+
+    def talk(
+        self, address: str, port: int, timeout: float, context: ssl.SSLContext | None = None
+    ) -> HTTPConnection:
+        """HTTP over such a connection, with a context HTTPS; opened when something is asked."""
+        from http.client import HTTPConnection, HTTPSConnection
+
+        talk = (
+            HTTPSConnection(address, port, timeout=timeout, context=context)
+            if context
+            else HTTPConnection(address, port, timeout=timeout)
+        )
+
+        def create(where: tuple[str, int], limit: float, _source: object = None) -> socket.socket:
+            return self.connect(where[0], where[1], limit)
+
+        talk._create_connection = create  # type: ignore[attr-defined]  # what http.client asks for a socket
+        return talk
+
+    def ssh_options(self, key: str) -> list[str]:
+        """What `ssh` needs to reach that machine's guests with a key of its."""
+        return ["-i", key]
+
+    def _docker_environment(self) -> dict[str, str] | None:
+        return None  # our own
+
+    def _libvirt_uri(self) -> str:
+        return str(settings.host().get("kvm_host", {}).get("uri", "qemu:///system"))
+
+    def _no_docker(self, error: Exception) -> Unknown:
+        return _no_docker(error)
+
+    def _no_libvirt(self, uri: str, reason: str) -> Unknown:
+        return _no_libvirt(uri, reason)
 
     def _remember(self, door: str) -> None:
         if door in self._closed:
@@ -106,7 +157,8 @@ def _no_libvirt(uri: str, reason: str) -> Unknown:
     return Unknown(f"I cannot reach libvirt at {uri}: {reason}.", do="Run `./lab up --only kvm_host`.")
 
 
-def _session() -> requests.Session:
+def _session(pools: dict[str, Any] | None = None) -> requests.Session:
+    """`pools`: urllib3's, by scheme, when connections are not to be made in the usual way."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -118,6 +170,8 @@ def _session() -> requests.Session:
             if paths.CA.exists():
                 context.load_verify_locations(paths.CA)
             super().init_poolmanager(*args, ssl_context=context, **kwargs)
+            if pools:
+                self.poolmanager.pool_classes_by_scheme = pools
 
         def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
             if kwargs.get("timeout") is None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-import socket
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +106,10 @@ def stack(seat: Seat, lab: Lab) -> Any:
     return found
 
 
-def speaks_mysql(address: str, port: int = 3306) -> bool:
+def speaks_mysql(seat: Seat, address: str, port: int = 3306) -> bool:
     """The first packet of a MySQL server is a greeting (10), or says why it does not talk to us (255)."""
     try:
-        with socket.create_connection((address, port), timeout=patience.seconds(0.5)) as connection:
+        with seat.connect(address, port, patience.seconds(0.5)) as connection:
             head = connection.recv(16)
     except OSError:
         return False
@@ -123,7 +121,7 @@ def database(seat: Seat, lab: Lab) -> Any:
     """The container that serves 3306 to the site."""
     candidates = [one for one in stack(seat, lab) if one["State"] == "running"]
     for one in candidates:
-        if any(speaks_mysql(at["IPAddress"]) for at in networks(one).values() if at["IPAddress"]):
+        if any(speaks_mysql(seat, at["IPAddress"]) for at in networks(one).values() if at["IPAddress"]):
             return one
     asked = ", ".join(f"`{name(one)}`" for one in candidates) or "nobody, for nothing runs"
     raise AssertionError(
@@ -168,7 +166,7 @@ def read(seat: Seat, one: Inspected, path: str) -> bytes:
     for item in one["Mounts"]:
         if item["Type"] == "bind" and item["Destination"] == path:
             with suppress(OSError):  # not ours, or on another machine
-                return Path(item["Source"]).read_bytes()
+                return seat.path(item["Source"]).read_bytes()
     if not exists(seat, one, path):
         return b""
     stream, _ = seat.docker.api.get_archive(one["Id"], path)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from virtlab.errors import LabError, MachineError
-from virtlab.hub import agent, machines, warm
+from virtlab.hub import agent, keys, machines, warm
 from virtlab.hub.hosts import Host, nothing
 from virtlab.hub.link import HostDown
 from virtlab.hub.machines import Machine
@@ -99,12 +99,7 @@ async def _boot(host: Host, machine: Machine, tell: Tell) -> Machine:
 
 async def _introduce(host: Host, machine: Machine) -> Machine:
     """Tell a guest who it is. Nothing of this is in its description or in a process list, here or there."""
-    from cryptography.hazmat.primitives import serialization as form
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH).decode()
-    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()).decode()
+    private, public = keys.pair()
     identity = {
         "name": host_name(machine.owner or machine.name),
         "machine_id": machine.identity.replace("-", ""),

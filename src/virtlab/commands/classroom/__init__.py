@@ -13,6 +13,7 @@ from virtlab.language import LANGUAGES
 VERBS = {
     "check": "what is wrong with a class's files, and how many seats fit",
     "handout": "a page to print, with a card for each student; or CSV",
+    "grade": "grade a lab in every seat from outside, beside the students' own records",
     "grades": "points for the gradebook, from the seats' records",
     "message": "show students a message",
     "exec": "run a program on all seats, or on some",

@@ -1,0 +1,1 @@
+"""A seat on another machine, looked at over SSH as if we were on it."""
