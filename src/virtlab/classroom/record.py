@@ -28,6 +28,7 @@ class Record:
     plan: Mapping[str, Any]  # virtlab.hub.plan.Plan's values
     sites: Sequence[Mapping[str, Any]]  # virtlab.hub.plan.Site's, one a KVM host
     bare: Sequence[str] = ()  # hosts that Ansible does not touch: libvirt there is somebody else's
+    is_down: bool = False  # after `lab classroom down --keep-disks`: only students' disks are there
 
     def save(self) -> None:
         paths.write(FILE, json.dumps(asdict(self), indent=1) + "\n")

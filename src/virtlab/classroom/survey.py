@@ -120,3 +120,32 @@ def _look(machine: Machine, of: Class, said: str, why: str) -> Look:
 
 def _facts(said: str) -> Mapping[str, list[str]]:
     return {words[0]: words[1:] for line in said.splitlines() if (words := line.split())}
+
+
+def no_way(machine: Machine, hub: Machine) -> str:
+    """Why the hub, which runs as whoever called this, would not get to a host's libvirt; else nothing."""
+    from virtlab import root
+
+    uri = machine.uri(hub)
+    if not uri.startswith("qemu+ssh://"):
+        return ""
+    target = f"ssh://{uri.removeprefix('qemu+ssh://').removesuffix('/system')}"
+    who = root.caller().pw_name
+    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={SECONDS}", target, "true"]
+    if who != "root":
+        command = ["runuser", "-u", who, "--", *command]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=2 * SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"`ssh {target}` did not answer within {2 * SECONDS} seconds"
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr.strip().splitlines() or ["it did not say why"])[-1].rstrip(".")
+    return f"the hub will run as {who}, and as {who} `ssh {target}` says: {said}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from virtlab import catalogue, lifecycle, paths, render, roles, root, state
 from virtlab.commands.up import LOCK, alone, ask, keep_record, play
-from virtlab.errors import UsageError
+from virtlab.errors import MachineError, UsageError
 from virtlab.playbooks import PlaybookResult
 
 LOGS = Path("/var/log/virtlab")
@@ -56,6 +56,11 @@ def run(options: argparse.Namespace) -> render.Result:
     os.environ["XDG_CONFIG_HOME"] = str(Path(root.caller().pw_dir) / ".config")
     if not _is_there(options.purge):
         return render.Result({"changed": 0}, "Nothing to do: there is nothing of the lab on this machine.")
+    if "kvm_host" in chosen and (paths.STATE / "classroom/record.json").exists():
+        raise MachineError(
+            "A class has its hub on this machine, and its seats would lose it.",
+            do="`lab classroom down` first.",
+        )
     with alone("down"):
         if not options.yes:
             ask(_about(chosen, options.purge), "Go on?")

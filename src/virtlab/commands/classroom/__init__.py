@@ -12,6 +12,8 @@ from virtlab.language import LANGUAGES
 # name → one line of help; each is a module here
 VERBS = {
     "check": "what is wrong with a class's files, and how many seats fit",
+    "up": "bring a class to life: hosts, seats' disk, hub, warm seats",
+    "status": "hub, hosts, seats, and who waits",
     "handout": "a page to print, with a card for each student; or CSV",
     "grade": "grade a lab in every seat from outside, beside the students' own records",
     "grades": "points for the gradebook, from the seats' records",
@@ -20,6 +22,7 @@ VERBS = {
     "snapshot": "keep the disk of a seat, or of all, as it is now",
     "rollback": "put the disk of a seat, or of all, back to a snapshot",
     "reset": "give a student a new machine",
+    "down": "take the class back, with the students' disks or without them",
 }
 # of every command; here they may stand behind the verb as well
 OPTIONS: dict[str, dict[str, Any]] = {
