@@ -55,7 +55,7 @@ def network(plan: Plan, site: Site) -> str:
     )
     names = "".join(
         f"<host ip='{door.address}'><hostname>{escape(door.name)}</hostname></host>"
-        for door in (plan.hub_door(site), *plan.doors)
+        for door in plan.every_door(site)
         if door.name
     )
     # no-ping: dnsmasq otherwise waits three seconds before it gives an address away.
@@ -80,7 +80,7 @@ def seat_filter(plan: Plan, site: Site) -> str:
     Every connection, and every datagram to a new port, takes a place in the host's table of them; when that
     is full, nobody's packets pass any more, so one seat gets only a part of it.
     """
-    doors = (plan.hub_door(site), *plan.doors)
+    doors = plan.every_door(site)
     gateway = str(site.gateway)
     closed = [*PRIVATE, *plan.forbidden]
     open_here = sorted({gateway, *(door.address for door in doors)})

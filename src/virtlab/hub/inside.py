@@ -8,6 +8,7 @@ only be told who it is. Messages are lines of JSON, which come through the guest
 never on a command line:
 
     {"identity": {"name", "machine_id", "seed", "time", "host_key", "host_key_public", "keys"}}
+    {"registry": {"address", "name", "endpoint", "ca", "account"}}      where images come from
     {"serve": {"environment", "arguments", "folder"}}       {"quiet": true}: end the server, forget its tokens
 
 Each is answered with one line at the second pipe: "ok", or what went wrong.
@@ -87,7 +88,7 @@ class Seat:
         self._boot_id()
         socket.sethostname(what["name"])
         write(Path("/etc/hostname"), what["name"] + "\n")
-        write(Path("/etc/hosts"), f"127.0.0.1 localhost\n127.0.1.1 {what['name']}\n::1 localhost\n")
+        self._hosts("host", f"127.0.0.1 localhost\n127.0.1.1 {what['name']}\n::1 localhost")
         write(Path("/etc/machine-id"), what["machine_id"] + "\n", 0o444)
         write(SSH, what["host_key"], 0o600)
         write(SSH.with_suffix(".pub"), what["host_key_public"] + "\n")
@@ -97,6 +98,29 @@ class Seat:
             self._keys(home, owner, what["keys"])
         if FIRST_BOOT.exists():
             subprocess.Popen([FIRST_BOOT], stdin=subprocess.DEVNULL)  # look_after sees it end
+
+    def _hosts(self, mark: str, lines: str) -> None:
+        """Our lines of one kind; those of the student and of the kit stay."""
+        file, end = Path("/etc/hosts"), f"  # seat: {mark}"
+        old = file.read_text().splitlines() if file.exists() else []
+        kept = [line for line in old if not line.endswith(end)]
+        write(file, "\n".join([*(f"{line}{end}" for line in lines.splitlines()), *kept]) + "\n")
+
+    def registry(self, what: dict[str, str]) -> None:
+        """The engine trusts it under this one name, and the student's `docker pull` has its account."""
+        self._hosts("registry", f"{what['address']} {what['name']}")
+        write(Path("/etc/docker/certs.d") / what["endpoint"] / "ca.crt", what["ca"])
+        file = Path(self.user.pw_dir) / ".docker/config.json"
+        try:
+            settings = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):
+            settings = {}
+        auths = settings.get("auths")
+        auths = auths if isinstance(auths, dict) else {}
+        settings["auths"] = auths | {what["endpoint"]: {"auth": what["account"]}}
+        write(file, json.dumps(settings, indent=2) + "\n", 0o600)
+        for path in (file.parent, file):
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
     def _boot_id(self) -> None:
         """Copies of one memory share the kernel's boot id: lay another over it."""
@@ -214,6 +238,8 @@ class Seat:
             message = json.loads(line)
             if "identity" in message:
                 self.identity(message["identity"])
+            if "registry" in message:
+                self.registry(message["registry"])
             if "serve" in message:
                 self.serve(message["serve"])
             if message.get("quiet"):

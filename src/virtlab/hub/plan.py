@@ -26,6 +26,19 @@ class Door:
 
 
 @dataclass(frozen=True)
+class Registry(Door):
+    """A Docker registry behind a door: seats know it by name, trust it, and have its account."""
+
+    user: str = ""
+    password: str = ""  # the file on the hub that has it
+    ca: str = ""  # likewise: who signed its certificate
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True)
 class Site:
     """One KVM host: where it is, which addresses its seats get, and how guests run there."""
 
@@ -73,7 +86,8 @@ class Plan:
     port: int = 8890  # of the single-user server; 8888 is a JupyterLab that the image may have of its own
     pool_path: str = ""  # of the storage pool; the same on all hosts
     hub: Door | None = None  # where seats reach the hub and it reaches them; None: on the gateway, port 8081
-    doors: tuple[Door, ...] = ()  # what else they may reach: the registry
+    doors: tuple[Door, ...] = ()  # what else they may reach
+    registry: Registry | None = None  # where they pull images
     outside: bool = True  # may seats reach public addresses
     forbidden: tuple[str, ...] = ()  # besides all private networks: the hosts' own public addresses
     cpu_percent: int = 100  # of each virtual processor
@@ -100,6 +114,8 @@ class Plan:
             values["size"] = SeatSize(**values["size"])
             if values.get("hub"):
                 values["hub"] = Door(**values["hub"])
+            if values.get("registry"):
+                values["registry"] = Registry(**values["registry"])
             values["doors"] = tuple(Door(**door) for door in values.get("doors", ()))
             for name in ("forbidden", "keys"):
                 values[name] = tuple(values.get(name, ()))
@@ -142,3 +158,6 @@ class Plan:
 
     def hub_door(self, site: Site) -> Door:
         return self.hub or Door(str(site.gateway), 8081)
+
+    def every_door(self, site: Site) -> tuple[Door, ...]:
+        return (self.hub_door(site), *self.doors, *([self.registry] if self.registry else []))

@@ -7,14 +7,17 @@ import contextlib
 import logging
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from virtlab.errors import LabError, MachineError
 from virtlab.hub import agent, keys, machines, warm
 from virtlab.hub.hosts import Host, nothing
 from virtlab.hub.link import HostDown
 from virtlab.hub.machines import Machine
+from virtlab.hub.plan import Registry
 
 BOOT = 420.0  # seconds a cold boot may take: emulated, on a busy host
 ANSWER = 240.0  # seconds until JupyterLab answers, after that
@@ -109,8 +112,22 @@ async def _introduce(host: Host, machine: Machine) -> Machine:
         "host_key_public": public,
         "keys": list(host.plan.keys),
     }
-    await agent.tell(host.link, machine.name, {"identity": identity})
+    await agent.tell(host.link, machine.name, {"identity": identity} | _registry(host.plan.registry))
     return await machines.relabel(host, machine, host_key=public)
+
+
+def _registry(one: Registry | None) -> dict[str, dict[str, str]]:
+    """Where a seat pulls images, whom it trusts there, and as whom."""
+    if one is None:
+        return {}
+    try:
+        password, ca = Path(one.password).read_text().strip(), Path(one.ca).read_text()
+    except OSError as error:  # a seat without it is a seat
+        log.warning("Seats get no account of %s: %s", one.endpoint, error)
+        return {}
+    account = b64encode(f"{one.user}:{password}".encode()).decode()
+    where = {"address": one.address, "name": one.name, "endpoint": one.endpoint}
+    return {"registry": where | {"ca": ca, "account": account}}
 
 
 def host_name(owner: str) -> str:

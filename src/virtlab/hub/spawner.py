@@ -38,7 +38,8 @@ class SeatSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         What all machines have in common, by the names of `virtlab.hub.plan.Plan`: `name`, `size`
         (`memory_mb`, `vcpus`, `disk_mb`), `image` (the volume in each host's pool that disks build upon),
         `user`, `python`, `hub` and `doors` (`address`, `port`, `name`: what machines may reach in private
-        networks), `outside`, `forbidden`, `cpu_percent`, `network_kb`, `keys`.
+        networks), `registry` (`address`, `port`, `name`, `user`, and the files `password` and `ca`: where
+        machines pull images), `outside`, `forbidden`, `cpu_percent`, `network_kb`, `keys`.
         """
     ).tag(config=True)
 
