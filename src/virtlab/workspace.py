@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import urlsplit
 
 from virtlab import paths, settings
 from virtlab.errors import MachineError
@@ -11,8 +12,16 @@ from virtlab.errors import MachineError
 ROLE = "VIRTLAB_JUPYTER"  # in the environment of a JupyterLab's terminals: which one it is
 
 
+def is_seat() -> bool:
+    """In a terminal of a classroom's seat: JupyterHub has started the server, and lets its owner in."""
+    return "JUPYTERHUB_SERVICE_PREFIX" in os.environ
+
+
 def address(role: str = "", lab: str = "") -> str:
     """The one address to open, with its token. It is a secret: print it for the learner, never into a log."""
+    if is_seat():
+        url = os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ["JUPYTERHUB_SERVICE_PREFIX"]
+        return f"{url.rstrip('/')}/lab{f'?open={lab}' if lab else ''}"
     there, token = _there(role)
     return f"{_seen(there)}/lab?{f'open={lab}&' if lab else ''}token={token}"
 
@@ -47,6 +56,10 @@ def _seen(there: settings.Record) -> str:
 
 
 def _there(role: str) -> tuple[settings.Record, str]:
+    if is_seat():
+        port = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
+        url = f"http://127.0.0.1:{port}{os.environ['JUPYTERHUB_SERVICE_PREFIX'].rstrip('/')}"
+        return settings.Record("jupyterlab", {"url": url}), os.environ["JUPYTERHUB_API_TOKEN"]
     there = settings.host()[role or os.environ.get(ROLE) or "jupyterlab"]
     secret = paths.SECRETS / there.token
     try:

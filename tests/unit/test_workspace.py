@@ -45,6 +45,16 @@ def test_on_a_laptop_it_is_the_port_that_leads_into_the_machine(state, monkeypat
     assert workspace.address("jupyterlab-other").startswith("http://127.0.0.1:9999/user/ada/lab?")
 
 
+def test_in_a_classrooms_seat_it_is_the_one_that_the_hub_has_started(monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", "http://0.0.0.0:1/user/ada/")
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "https://class.example.org/user/ada/")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "s3cret")
+    assert workspace.address(lab="05-x") == "https://class.example.org/user/ada/lab?open=05-x"
+    with pytest.raises(MachineError, match=r"127\.0\.0\.1:1/user/ada does not answer"):
+        workspace.show("05-x")
+
+
 def test_a_jupyterlab_that_is_down_is_named(state):
     (state / "secrets/jupyter_token").write_text("s3cret")
     down = {"url": "http://127.0.0.1:1", "token": "jupyter_token", "user": "ada"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from virtlab import paths, patience, settings
+from virtlab import paths, patience, settings, workspace
 from virtlab.doctor.finding import Finding, State
 from virtlab.doctor.network import resolve
 from virtlab.seat import Seat
@@ -29,7 +29,7 @@ def probe() -> Iterator[Finding]:
         yield from registry(seat, host["registry"])
     if "wordpress" in host:
         yield page(seat, "wordpress", "The blog", host["wordpress"].get("url", ""))
-    if "jupyterlab" in host:
+    if "jupyterlab" in host and not workspace.is_seat():  # there JupyterHub has started another
         yield jupyterlab(seat, host["jupyterlab"])
 
 
