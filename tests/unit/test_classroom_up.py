@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from virtlab import paths
+from virtlab import paths, settings
 from virtlab.classroom import image, inventory, layout, leaving, record
 from virtlab.classroom.image import Image
 from virtlab.classroom.survey import Look
@@ -41,6 +41,11 @@ def a_class(folder: Path, hosts: str = "") -> inventory.Class:
     if hosts:
         (folder / "hosts.yml").write_text(hosts)
     return inventory.load(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "host", dict)
 
 
 @pytest.fixture
@@ -128,6 +133,20 @@ def test_what_the_playbooks_are_told(found: inventory.Class) -> None:
     assert [Site(**site).name for site in traits["sites"]] == ["here", "kvm1", "kvm2"]
     assert traits["rescue"]
     json.dumps(hub)
+
+
+def test_seats_pull_from_this_machines_registry_if_there_is_one(
+    found: inventory.Class, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert layout.record(found, looks(found), DISK).made().registry is None
+    monkeypatch.setattr(settings, "host", lambda: {"registry": {}})
+    made = layout.record(found, looks(found), DISK)
+    one = made.made().registry
+    assert one and (one.address, one.endpoint) == ("127.0.0.9", "registry.class.test:5000")
+    hub = layout.hub_variables(found, made)
+    assert hub["class_registry"]
+    assert hub["registry_open_endpoint"] == one.endpoint
+    assert hub["registry_open_user"] == one.user
 
 
 def test_libvirt_that_is_somebody_elses_is_left_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from virtlab import paths
+from virtlab import paths, settings
 from virtlab.classroom.record import Record
 from virtlab.errors import MachineError, UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HUB_PORT, BOARD_PORT = 8081, 8082  # where they answer the seats
 HUB = paths.STATE / "hub"  # the folder of the role `hub`
+REGISTRY = {"port": 5000, "name": "registry.class.test", "user": "seat"}  # as the role `registry` opens it
 KIT = "/opt/virtlab"  # in a seat
 JUPYTERLAB = "/var/lib/virtlab/jupyterlab"  # there: what the role `jupyterlab` has laid down
 
@@ -64,10 +65,19 @@ def record(found: Class, looks: Sequence[Look], image: Image, old: Record | None
         "image": f"golden-{image.digest[:12]}.qcow2", "user": image.user, "python": image.python,
         "hub": {"address": door, "port": HUB_PORT},
         "doors": [{"address": door, "port": BOARD_PORT}],
+        "registry": _registry(door),
         "forbidden": sorted({at for look in looks for at in look.addresses if IPv4Address(at).is_global}),
     }  # fmt: skip
     bare = [one.name for one in found.hosts if one.own_uri]
     return Record(str(found.folder.resolve()), plan, sites, bare)
+
+
+def _registry(address: str) -> dict[str, Any] | None:
+    """This machine's, where it has one: an image that thirty seats pull is fetched once from outside."""
+    if "registry" not in settings.host():
+        return None
+    password, ca = str(paths.SECRETS / "registry_open_password"), str(paths.CA)
+    return {"address": address, **REGISTRY, "password": password, "ca": ca}
 
 
 def _subnets(looks: Iterable[Look], before: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -152,6 +162,10 @@ def hub_variables(found: Class, made: Record) -> dict[str, Any]:
         ],
         "hub_instructors": list(found.instructors), "hub_labs": list(found.labs),
         "hub_routes": routes(made),
+        "class_registry": made.plan["registry"] is not None,
+        "registry_open_address": made.plan["hub"]["address"],
+        "registry_open_endpoint": f"{REGISTRY['name']}:{REGISTRY['port']}",
+        "registry_open_user": REGISTRY["user"],
         "class_config": _traits(found, made),
     }  # fmt: skip
 

@@ -82,6 +82,7 @@ def _down(options: argparse.Namespace, of: Record, found: Class) -> render.Resul
     variables = layout.host_variables(found, of) | {
         "class_hub_state": "stopped" if keep else "absent",
         "hub_routes": layout.routes(of),
+        "class_registry": bool(of.plan.get("registry")),
     }
     sys.stderr.write("Stopping the hub …\n")
     play(

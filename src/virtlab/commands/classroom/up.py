@@ -200,7 +200,7 @@ def _hub(found: Class, made: Record, progress: Progress) -> None:
     own: dict[str, Any] = settings.variables().get("hub_config") or {}
     if own:  # kept with `lab up --set`: it would stand in the place of the class's own
         variables["hub_config"] = layout.together(variables["class_config"], own)
-    result = play(HUB, ["hub"], variables=variables, inventory=found.hosts_file, log=LOG)
+    result = play(HUB, ["registry", "hub"], variables=variables, inventory=found.hosts_file, log=LOG)
     progress.changed += result.changed
 
 
