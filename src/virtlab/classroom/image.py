@@ -14,7 +14,7 @@ from virtlab.errors import MachineError, UsageError
 
 PLAYBOOK = paths.PLAYBOOKS / "kit_image.yml"
 NEEDED = ("docker_engine", "kvm_host", "base_images", "registry")  # of `lab up`: what it is made from
-DISK = paths.CACHE / "kit-image/virtlab-kit.qcow2"
+CACHE, VOLUME = str(paths.CACHE / "kit-image"), "virtlab-kit.qcow2"  # where the role `kit_image` builds it
 UNTOLD = {"user": "learner", "kit": "/opt/virtlab"}  # of a disk that nothing is written beside
 
 
@@ -37,7 +37,8 @@ def build() -> tuple[Image, int]:
         changed += play(roles.UP, NEEDED, tags=NEEDED, log="classroom-image").changed
     chosen = list(dict.fromkeys(roles.sequence(PLAYBOOK)))
     changed += play(PLAYBOOK, chosen, log="classroom-image").changed
-    return look(DISK), changed
+    own = settings.variables()
+    return look(Path(own.get("kit_image_cache", CACHE), own.get("kit_image_volume", VOLUME))), changed
 
 
 def look(file: Path) -> Image:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from virtlab import paths, settings
+from virtlab import paths, root, settings
 from virtlab.errors import MachineError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Record:
 
     def save(self) -> None:
         paths.write(FILE, json.dumps(asdict(self), indent=1) + "\n")
+        caller = root.caller()  # the hub runs as them, and the other verbs need no root
+        for place in (FOLDER, FILE):
+            os.chown(place, caller.pw_uid, caller.pw_gid)
 
     def made(self) -> Plan:
         from virtlab.hub.plan import Plan
@@ -51,6 +55,10 @@ def find() -> Record | None:
         return Record(**json.loads(FILE.read_text()))
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise MachineError(
+            f"The class of this hub is {FOLDER.owner()}'s.", do="Run it as that user, or with sudo."
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise MachineError(
             f"I cannot read what this hub's class consists of, in {FILE}: {error}.",
