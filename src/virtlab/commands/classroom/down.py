@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> render.Result:
     from virtlab.classroom import record
 
     root.become("`lab classroom down` stops services and removes what they kept; that", sys.argv[1:])
+    os.environ.setdefault("XDG_CONFIG_HOME", f"{root.caller().pw_dir}/.config")  # their variables, not root's
     of = record.find()
     if of is None or (of.is_down and options.keep_disks):
         said = NOTHING if of is None else "Nothing to do: the class is down, and its disks are kept."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> render.Result:
             do=f"On {found.hub.name}, give it `ansible_connection: local` in hosts.yml, as in the example.",
         )
     root.become("`lab classroom up` installs packages and starts services; that", sys.argv[1:])
+    os.environ.setdefault("XDG_CONFIG_HOME", f"{root.caller().pw_dir}/.config")  # their variables, not root's
     began = time.monotonic()
     progress = Progress(_say)
     with alone("classroom up"):
