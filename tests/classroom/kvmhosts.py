@@ -2,6 +2,8 @@
 
     hub, 10.199.0.1 ── veth 10.199.<n>.1/30 ── 10.199.<n>.2  host n: libvirtd, QEMU, dnsmasq, bridge
 
+The hosts reach each other through this machine, which passes on what goes from one veth to another.
+
 Mounts, network, processes, host name and IPC are its own, so the machine's libvirt is neither needed nor
 touched, and a host dies when its first process is killed. The kernel is shared.
 """
@@ -18,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 HUB = "10.199.0.1"  # where the hub is for every host, whichever is up
+PASS = ["-i", "vlt-up+", "-o", "vlt-up+", "-j", "ACCEPT"]  # from host to host
 SPACES = ("mount", "net", "uts", "ipc", "pid")
 # Runs as the first process in the new namespaces. $1: folder, $2: name
 INSIDE = r"""
@@ -38,7 +41,9 @@ ip link set up0 up
 ip route add default via "$3.1"
 echo 1 >/proc/sys/net/ipv4/ip_forward
 [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
-exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
+while :; do
+    libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid || sleep 0.5
+done
 """
 
 # What a role lays down on a host that is not the hub: the hub may open connections to the seats.
@@ -121,6 +126,9 @@ class KvmHost:
             f"ip route replace {self.subnet} via {self.prefix}.2 src {HUB}",
         ):
             subprocess.run(command.split(), check=True, capture_output=True)
+        if _rule("-C").returncode:
+            _rule("-I")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         end = time.monotonic() + 30
         while not self.socket.exists():
             assert time.monotonic() < end and self._process.poll() is None, self.log()
@@ -150,6 +158,17 @@ class KvmHost:
         )  # fmt: skip
         return done.stdout + done.stderr
 
+    def kill_libvirtd(self) -> None:
+        """Its guests go on; it is started again, as by systemd."""
+        before = self.run("cat", "/run/libvirt/libvirtd.pid").strip()
+        self.run("kill", "-9", before)
+        end = time.monotonic() + 60
+        while before == self.run("cat", "/run/libvirt/libvirtd.pid").strip() or "Id" not in self.run(
+            "virsh", "-c", "qemu:///system", "list"
+        ):
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.2)
+
     def kill(self) -> None:
         """Like pulling the plug: nothing in it can say goodbye."""
         if self._process is None:
@@ -173,6 +192,11 @@ class KvmHost:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         if not list(Path("/sys/class/net").glob("vlt-up*")):
+            _rule("-D")
             subprocess.run(
                 ["ip", "address", "delete", f"{HUB}/32", "dev", "lo"], check=False, capture_output=True
             )
+
+
+def _rule(what: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["iptables", "-w", what, "FORWARD", *PASS], check=False, capture_output=True)

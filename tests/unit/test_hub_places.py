@@ -115,3 +115,18 @@ def test_a_machine_that_is_just_being_moved_is_not_set_aside(made, monkeypatch, 
     all_of.hosts = {"kvm1": "kvm1", "kvm2": "kvm2"}
     assert asyncio.run(all_of.find("ada", "kvm2")).machine == there["kvm2"]
     assert done == aside
+
+
+def test_a_machine_that_has_moved_is_found_where_it_runs(made, monkeypatch):
+    """The hub may not know yet, and what is left at its old home is off."""
+    label = describe.Label("cs101", "ada")
+    there = {"kvm1": Machine("kvm1", "cs101-010", "one", False, "", label),
+             "kvm2": Machine("kvm2", "cs101-012", "one", True, "", label)}  # fmt: skip
+
+    async def of(host, _owner):
+        return there[host]
+
+    monkeypatch.setattr(places.machines, "of", of)
+    all_of = made(1)
+    all_of.hosts = {"kvm1": "kvm1", "kvm2": "kvm2"}
+    assert asyncio.run(all_of.find("ada", "kvm1")).machine == there["kvm2"]

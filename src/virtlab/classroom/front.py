@@ -44,6 +44,25 @@ class Front:
             do="The hub's log says what it waits for; then try again.",
         )
 
+    def moved(self, owner: str) -> None:
+        """A seat runs on another host now: let the hub look for it, if it has a server there.
+
+        It looks when somebody asks to start what runs already, and answers that it does.
+        """
+        who, _, server = owner.rpartition("--")  # one of several servers of theirs; or a name with dashes
+        for name, its in ((owner, ""), (who, server)):
+            user = f"{self._data.hub_url}/hub/api/users/{quote(name, safe='')}"
+            answer = self._ask("GET", user)
+            if not name or answer.status_code == 404:
+                continue
+            about = _said(answer)["servers"].get(its)
+            if about and about["ready"]:
+                where = f"{user}/servers/{quote(its, safe='')}" if its else f"{user}/server"
+                answer = self._ask("POST", where)
+                if answer.status_code != 400:
+                    _said(answer)
+            return
+
     def send(self, to: Iterable[str], text: str, sender: str | None) -> int:
         """A message to students' pages: to how many."""
         body = {"to": list(to), "text": text, "from": sender}

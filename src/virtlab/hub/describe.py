@@ -25,6 +25,8 @@ class Label:
     base: str = ""  # the volume that its disk builds upon
     host_key: str = ""  # its SSH host key, public half
     serves: str = ""  # "yes" once a server was started in it
+    going: str = ""  # the host it is being moved to
+    coming: str = ""  # the host it is being moved from: what is here is not whole yet, and nobody's seat
 
     def xml(self) -> str:
         return self.bare().replace("<seat ", f"<s:seat xmlns:s={quoteattr(SPACE)} ", 1)

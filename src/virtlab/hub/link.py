@@ -122,7 +122,8 @@ class Link:
                 _run_events()
                 self._open = libvirt.open(self.uri)
                 # Only connections through a daemon know keep-alive; there are no others in a class.
-                self._open.setKeepAlive(3, 3)
+                # A host that copies disks may take seconds for an answer: half a minute is not too early.
+                self._open.setKeepAlive(5, 5)
             return self._open
 
 

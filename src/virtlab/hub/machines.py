@@ -55,6 +55,8 @@ def _machine(host: Host, guest: Any) -> Machine | None:
         source = tree.find("devices/disk/source")
         if label is None or source is None or label.plan != host.plan.name or not guest.isPersistent():
             return None
+        if label.coming:
+            return None
         return Machine(
             host.name, guest.name(), guest.UUIDString(), bool(guest.isActive()), source.get("file", ""), label
         )

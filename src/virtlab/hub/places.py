@@ -58,7 +58,7 @@ class Places:
         """The machine of somebody.
 
         There are two when a host came back from the dead: that at `home`, where they went on, counts, and the
-        other is set aside.
+        other is set aside. One that is being moved is known on both hosts: it is where it runs.
         """
 
         async def ask(host: Host) -> Machine | None:
@@ -78,6 +78,9 @@ class Places:
         if not have:
             return Found(None, None, frozenset(away))
         at = home if home in have else next(iter(have))
+        if not have[at].running:
+            same = (name for name, one in have.items() if one.running and one.identity == have[at].identity)
+            at = next(same, at)
         for name, old in have.items():
             if name != at and old.identity != have[at].identity:  # the same one is just being moved
                 log.warning("%s has an older machine %s of %s: it is set aside", name, old.name, owner)

@@ -214,14 +214,36 @@ class SeatSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         host = self._shared().hosts.get(self.home)
         if host is None or self.machine is None:
             return 0
-        for _ in range(CERTAIN):
+        for look in range(CERTAIN):
             why = await seats.poll(host, self.machine)
             if not why:
                 self._keep_copy(host)
                 return None
+            if look == 0 and await self._has_moved():
+                return None
             await asyncio.sleep(1)
         self.log.warning("The server of %s is gone: %s", self.owner, why)
         return 1
+
+    async def _has_moved(self) -> bool:
+        """Does it run on another host by now? Then the hub and its proxy learn where."""
+        try:
+            found = await self._shared().find(self.owner, self.home)
+        except LabError as error:
+            self.log.warning("%s %s", error.message, error.do)
+            return False
+        if found.host is None or found.machine is None or not found.machine.running:
+            return False
+        if found.host.name == self.home or self.orm_spawner.server is None:
+            return False
+        self.home, self.machine = found.host.name, found.machine
+        self.log.info("The server of %s is on %s now, at %s", self.owner, self.home, self.machine.address)
+        self.orm_spawner.server.ip = self.machine.address
+        self._server = None  # what the hub keeps of it is read again
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+        await self.user.settings["proxy"].add_user(self.user, self.name)
+        return True
 
     async def stop(self, now: bool = False) -> None:
         host = self._shared().hosts.get(self.home)

@@ -22,6 +22,7 @@ VERBS = {
     "snapshot": "keep the disk of a seat, or of all, as it is now",
     "rollback": "put the disk of a seat, or of all, back to a snapshot",
     "reset": "give a student a new machine",
+    "evacuate": "empty a KVM host before it is switched off",
     "down": "take the class back, with the students' disks or without them",
 }
 # of every command; here they may stand behind the verb as well
