@@ -1,15 +1,20 @@
 """What was seen beside what is written: where they differ, what it means for points, and how it is shown."""
 
+import asyncio
+import contextlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from virtlab import catalogue
+from virtlab import catalogue, cli
 from virtlab.classroom import compare, outside
-from virtlab.classroom.seats import Outcome
-from virtlab.commands.classroom import grade
+from virtlab.classroom.seats import Outcome, Seat, each
+from virtlab.commands.classroom import grade, on_seats
 from virtlab.errors import Exit, LabError
+from virtlab.hub.describe import Label
+from virtlab.hub.machines import Machine
 from virtlab.render import Style
 
 
@@ -142,3 +147,54 @@ def test_records_are_kept_for_the_gradebook(lab, tmp_path):
     assert not (tmp_path / "cyd.json").exists()
     with pytest.raises(LabError, match="no record"):
         grade.result(lab, outcomes(bob=said("pass", "pass")), tmp_path)
+
+
+HOST = SimpleNamespace(plan=SimpleNamespace(user="learner", python="python3"))
+
+
+class Class:
+    """Of three students one has a machine that runs, one has one that is off, and one has none."""
+
+    def __init__(self, wanted=()):
+        on = Machine("kvm1", "cs-010", "", True, "", Label("cs", "ada"))
+        off = Machine("kvm1", "cs-011", "", False, "", Label("cs", "bob"))
+        every = [Seat("ada", "Ada", HOST, on), Seat("bob", "Bob", HOST, off), Seat("cyd", "Cyd")]
+        self.every = [one for one in every if one.id in wanted or not wanted]
+
+    def seats(self):
+        return self.every
+
+    def work(self, seats, work, at_once):
+        assert at_once > 0
+        return asyncio.run(each(seats, work, at_once, lambda _: None))
+
+
+def test_the_command(lab, monkeypatch, capsys, tmp_path):
+    async def look(slug, learner, folder, way):
+        assert (slug, learner, way.user) == ("90-tiny", "ada", "learner")
+        return said("pass", "fail", written=("done", "done"))
+
+    @contextlib.asynccontextmanager
+    async def visit(host, machine, folder):
+        assert machine.owner == "ada"
+        assert folder.stat().st_mode & 0o777 == 0o700
+        yield
+
+    for where, what in ((on_seats, Class), (outside, look), (outside, visit)):
+        monkeypatch.setattr(where, what.__name__, what)
+
+    def run(*words):
+        code = cli.main(["classroom", "grade", *words])
+        out, errors = capsys.readouterr()
+        return code, out or errors
+
+    code, text = run("90", "--records", str(tmp_path))
+    assert code == Exit.FAILED
+    for line in ("only the record says done: volume", "bob: is off", "cyd: has no machine yet", "2 skipped"):
+        assert line in text
+    assert sorted(file.name for file in tmp_path.glob("*.json")) == ["ada.json"]
+    code, text = run("90", "--json")
+    assert [one["state"] for one in json.loads(text)["seats"]] == ["done", "skipped", "skipped"]
+    assert run("90", "--seat", "bob")[0] == Exit.MACHINE
+    assert run("90", "--records", str(tmp_path / "none"))[0] == Exit.USAGE
+    assert run("nowhere")[0] == Exit.USAGE
