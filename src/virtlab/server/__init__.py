@@ -18,7 +18,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: Any) -> None:
     from tornado.ioloop import IOLoop
 
-    from virtlab.server import board, class_handlers, handlers, pages  # only a server has what they import
+    # Here, because only a server has what they import.
+    from virtlab.server import board, class_handlers, handlers, pages, speech
     from virtlab.server.live import Live
 
     live, base_url = Live(app), app.web_app.settings["base_url"]
@@ -28,4 +29,5 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes = [*handlers.routes(base_url, live), *class_handlers.routes(base_url, seat)]
     app.web_app.add_handlers(".*$", [*routes, *pages.routes(base_url)])
     if seat is not None:
+        speech.begin(app.log)
         IOLoop.current().add_callback(seat.start)
