@@ -59,7 +59,8 @@ def looks(found: inventory.Class, *silent: str) -> list[Look]:
         if machine.name in silent:
             return Look(machine, why="it is off")
         host = Host(machine.name, "", 16384, 15000, 99999, 8, 0.0, 0)
-        return Look(machine, host, kvm="yes", addresses=("10.150.1.7", "192.0.2.1", "8.8.8.8"), reserved_mb=7)
+        own, nets = ("10.150.1.7", "192.0.2.1", "8.8.8.8"), ("192.0.2.0/24", "10.150.4.0/23")
+        return Look(machine, host, kvm="yes", addresses=own, reserved_mb=7, nets=nets)
 
     return [one(machine) for machine in found.hosts]
 
@@ -77,8 +78,10 @@ def test_a_class_is_called_after_its_folder(folder: str, called: str) -> None:
 def test_every_host_has_a_subnet_of_its_own_and_keeps_it(found: inventory.Class) -> None:
     made = layout.record(found, looks(found), DISK)
     subnets = {site["name"]: site["subnet"] for site in made.sites}
-    # 10.150.1.0/24 is in use somewhere.
+    # 10.150.1.0/24 is in use somewhere, and somebody knows a way to 10.150.4.0/23.
     assert subnets == {"here": "10.150.2.0/24", "kvm1": "10.150.3.0/24", "kvm2": "10.99.0.0/24"}
+    more = replace(found, hosts=(*found.hosts, replace(found.hosts[1], name="kvm3")))
+    assert layout.record(more, looks(more), DISK, made).sites[-1]["subnet"] == "10.150.6.0/24"
     fewer = replace(found, hosts=found.hosts[1:])
     again = layout.record(fewer, looks(fewer), DISK, made)
     assert [site["subnet"] for site in again.sites] == ["10.150.3.0/24", "10.99.0.0/24"]

@@ -85,13 +85,13 @@ def _subnets(looks: Iterable[Look], before: Mapping[str, Mapping[str, Any]]) -> 
     looks = list(looks)
     given = {one.machine.name: one.machine.subnet for one in looks if one.machine.subnet}
     chosen = {host: str(site["subnet"]) for host, site in before.items()} | given
-    taken = [IPv4Address(at) for look in looks for at in look.addresses]
+    taken = [IPv4Network(net) for look in looks for net in (*look.addresses, *look.nets)]
     for look in looks:
         if look.machine.name in chosen:
             continue
         for third in range(1, 255):
             net = IPv4Network(f"10.150.{third}.0/24")
-            if str(net) not in chosen.values() and not any(at in net for at in taken):
+            if str(net) not in chosen.values() and not any(net.overlaps(one) for one in taken):
                 chosen[look.machine.name] = str(net)
                 break
         else:

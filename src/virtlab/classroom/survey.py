@@ -24,6 +24,7 @@ cat /proc/meminfo; echo load $(cat /proc/loadavg); echo cpus $(nproc)
 df -Pm "$place/" | tail -n 1 | sed 's/^/disk /'
 stat -f -c 'blocks %S %f %a' "$place/"
 echo addresses $(ip -o -4 address show scope global 2>/dev/null | awk '{sub("/.*", "", $4); print $4}')
+echo nets $(ip -4 route show 2>/dev/null | awk '$1 ~ "/" {print $1}')
 echo guests $(cat /proc/[0-9]*/comm 2>/dev/null | grep -c ^qemu-system)
 found=/var/lib/virtlab/host.d/kvm_host.json
 if grep -qs '"domain_type": "kvm"' $found; then echo kvm yes
@@ -43,6 +44,7 @@ class Look:
     why: str = ""  # it could not be asked
     addresses: tuple[str, ...] = ()  # its own
     reserved_mb: int = 0  # of the disk, what only root may write
+    nets: tuple[str, ...] = ()  # to which it knows a way
 
 
 def look(of: Class) -> list[Look]:
@@ -110,10 +112,14 @@ def _look(machine: Machine, of: Class, said: str, why: str) -> Look:
             seats=0,
             emulated=facts["kvm"][0] == "no",
         )  # fmt: skip
-        kvm, addresses = facts["kvm"][0], tuple(facts.get("addresses", ()))
+        kvm, addresses, nets = (
+            facts["kvm"][0],
+            *(tuple(facts.get(what, ())) for what in ("addresses", "nets")),
+        )
         size, free, available = map(int, facts["blocks"])
         reserved = (free - available) * size >> 20
-        return Look(machine, host, int(facts["guests"][0]), kvm, addresses=addresses, reserved_mb=reserved)
+        guests = int(facts["guests"][0])
+        return Look(machine, host, guests, kvm, addresses=addresses, reserved_mb=reserved, nets=nets)
     except (KeyError, IndexError, ValueError):
         return Look(machine, why="it answered something else than a Linux machine does")
 
