@@ -106,6 +106,7 @@ def test_the_record_is_a_plan_and_its_hosts(found: inventory.Class) -> None:
         "qemu:///system", "qemu+ssh://root@127.0.0.11/system", "qemu+ssh://debian@127.0.0.12/system"
     }  # fmt: skip
     assert made.hosts()["kvm1"].site.reserved_mb == 7
+    assert [host.site.peer for host in made.hosts().values()] == ["127.0.0.9", "127.0.0.11", "127.0.0.12"]
 
 
 def test_where_the_seats_reach_the_hub(found: inventory.Class, tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def record(found: Class, looks: Sequence[Look], image: Image, old: Record | None
             "None of the class's KVM hosts answers.", do="`lab classroom check` says why of each."
         )
     door = seat_address(found, sites)
+    for site in sites:  # the hub's own machine: other hosts move seats to where the hub is
+        if len(sites) > 1 and site["name"] == found.hub.name:
+            site["peer"] = door
     plan = {
         "name": name(found.folder), "size": asdict(found.seat),
         "image": f"golden-{image.digest[:12]}.qcow2", "user": image.user, "python": image.python,
