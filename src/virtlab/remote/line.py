@@ -5,6 +5,7 @@ Everything goes with the `ssh` process: the sockets, what runs over there, and w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -37,6 +38,7 @@ OPTIONS = {
     "ControlPersist": "no",
     "LogLevel": "ERROR",
 }
+END = 5.0  # seconds to end in order
 LONGEST = 65536  # bytes of what a login may say before
 HELLO = 120.0  # seconds from the first packet to the door: emulated, on a busy host, a login takes twenty
 
@@ -81,7 +83,7 @@ class Line:
             if stream:
                 stream.close()
         try:
-            ssh.wait(5)
+            ssh.wait(END)
         except subprocess.TimeoutExpired:
             ssh.kill()
             ssh.wait()
@@ -120,30 +122,30 @@ class Line:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0
             )
         hello = self._hello(text)
-        self.home, self.patience = str(hello["home"]), int(hello["patience"])
+        self.home, self.patience = hello["home"], hello["patience"]
 
     def _hello(self, text: bytes) -> dict[str, Any]:
-        """Give the program away, and wait for the one line that says that the door is there."""
+        """Give the program away, and wait for the line that says that the door is there."""
         ssh = self._ssh
         assert ssh and ssh.stdin and ssh.stdout  # noqa: S101
-        said = b""
+        said, rest = 0, b""
+        end = time.monotonic() + HELLO
         try:
             ssh.stdin.write(text)
-            end = time.monotonic() + HELLO
-            with selectors.DefaultSelector() as waiting:
-                waiting.register(ssh.stdout, selectors.EVENT_READ)
-                while not said.endswith(b"\n") and len(said) < LONGEST:
-                    if not waiting.select(max(0.0, end - time.monotonic())):
-                        raise self._refused(f"no answer within {HELLO:.0f} seconds")
-                    if not (data := os.read(ssh.stdout.fileno(), 4096)):
-                        raise self._refused("")
-                    said += data
-            hello: dict[str, Any] = json.loads(said.splitlines()[-1])
         except BrokenPipeError:
             raise self._refused("") from None
-        except (ValueError, IndexError):
-            raise self._refused(f"its shell said {said[:80]!r}") from None
-        return hello
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(ssh.stdout, selectors.EVENT_READ)
+            while said < LONGEST:
+                if not waiting.select(max(0.0, end - time.monotonic())):
+                    raise self._refused(f"no answer within {HELLO:.0f} seconds")
+                if not (data := os.read(ssh.stdout.fileno(), 4096)):
+                    raise self._refused("")
+                said += len(data)
+                *whole, rest = (rest + data).split(b"\n")
+                if hello := next(filter(None, map(_greeting, whole)), None):
+                    return hello
+        raise self._refused(f"its shell said {data[:60]!r} and more")
 
     def _refused(self, why: str) -> Unknown:
         log = (self.folder / "log").read_text(errors="replace").strip().splitlines()
@@ -157,6 +159,14 @@ class Line:
             f"I cannot log in to the seat at {self.way.address} as {self.way.user}: {why}.",
             do="Does SSH run in it, and pass connections on? Its student, who is root there, decides.",
         )
+
+
+def _greeting(line: bytes) -> dict[str, Any]:
+    """What the relay says first; {} for whatever a shell says at a login before it."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        said = json.loads(line)
+        return {"home": str(said["home"]), "patience": int(said["patience"])}
+    return {}
 
 
 def program(folder: str) -> bytes:
