@@ -44,23 +44,6 @@ def lab_report(lab: Lab, passed: int) -> dict[str, Any]:
             "hints": {lab.tasks[0].id: 2}, "answers": [], "said": said}  # fmt: skip
 
 
-def session_of(hub: ClassHub, who: str) -> requests.Session:
-    """Logged in, as a browser would be."""
-    session = hub.session()
-    answer = hub.log_in(session, who, hub.password(who), allow_redirects=False)
-    answer.raise_for_status()
-    return session
-
-
-def token_of(hub: ClassHub, who: str) -> str:
-    session = session_of(hub, who)
-    xsrf = next(one.value for one in session.cookies if one.name == "_xsrf" and one.path == "/hub/")
-    answer = session.post(f"{hub.url}/hub/api/users/{who}/tokens", timeout=30,
-                          headers={"X-XSRFToken": xsrf or ""}, json={"expires_in": 3600})  # fmt: skip
-    answer.raise_for_status()
-    return str(answer.json()["token"])
-
-
 class Load:
     """All seats, and what their posts took."""
 
@@ -157,14 +140,14 @@ def measure(students: int, seconds: float) -> dict[str, float]:
         running(Path(folder), students=roster, labs=[]) as hub,
     ):
         began = time.perf_counter()
-        tokens = {one["id"]: token_of(hub, one["id"]) for one in roster}
+        tokens = {one["id"]: hub.token(one["id"]) for one in roster}
         result = {"log in and get a token, each": (time.perf_counter() - began) / students}
         load = Load(hub, tokens)
         pids = {name: hub.child(mark) for name, mark in
                 (("hub", "jupyterhub\0"), ("board", "classroom.board"), ("proxy", "configurable-http"))}
         before = {name: processor(pid) for name, pid in pids.items()}
         since = time.monotonic()
-        session = session_of(hub, INSTRUCTOR)
+        session = hub.logged_in(INSTRUCTOR)
         page = f"{hub.url}/services/board/"
 
         async def all_of_it() -> tuple[list[float], list[float], list[float]]:

@@ -152,6 +152,21 @@ class ClassHub:
         form = {"username": who, "password": password, "_xsrf": session.cookies["_xsrf"]}
         return session.post(f"{self.url}/hub/login", data=form, timeout=30, **more)
 
+    def logged_in(self, who: str) -> requests.Session:
+        """As a browser would be."""
+        session = self.session()
+        self.log_in(session, who, self.password(who), allow_redirects=False).raise_for_status()
+        return session
+
+    def token(self, who: str) -> str:
+        """One that somebody has made for themselves, good for an hour."""
+        session = self.logged_in(who)
+        xsrf = next(one.value for one in session.cookies if one.name == "_xsrf" and one.path == "/hub/")
+        answer = session.post(f"{self.url}/hub/api/users/{who}/tokens", timeout=30,
+                              headers={"X-XSRFToken": xsrf or ""}, json={"expires_in": 3600})  # fmt: skip
+        answer.raise_for_status()
+        return str(answer.json()["token"])
+
     def cookies(self, who: str) -> list[dict[str, Any]]:
         """Of somebody who has logged in, for a browser."""
         session = self.session()
