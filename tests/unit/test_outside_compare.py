@@ -41,7 +41,7 @@ def said(*seen, written=("open", "open"), phase="started"):
         "phase": phase,
         "seen": {"passed": passed, "total": len(results), "results": results} if seen else None,
         "record": {"learner": "ada", "made": "now", "labs": [entry]} if written else None,
-        "trouble": "" if written else "It is damaged.",
+        "trouble": "" if written else "It is\x1b damaged.",
     }
 
 
@@ -134,7 +134,9 @@ def test_what_nobody_can_tell_comes_first(lab):
 def test_a_damaged_record_is_said(lab):
     shown = grade.result(lab, outcomes(ada=said("pass", "pass", written=())), None)
     assert shown.exit == Exit.OK
-    assert "ada has no record that can be read: It is damaged." in shown.draw(Style())
+    assert "ada has no record that can be read: It is\N{REPLACEMENT CHARACTER} damaged." in shown.draw(
+        Style()
+    )
 
 
 def test_records_are_kept_for_the_gradebook(lab, tmp_path):

@@ -214,6 +214,12 @@ def test_a_relay_that_lies_is_unknown(tmp_path, monkeypatch, answer):
             Door(tmp_path / "door").read("/etc/passwd")
 
 
+def test_words_of_a_seat_command_no_terminal():
+    said = doors._error(["OSError", 5, "\x1b[2Jdisk\r\u202e I/O error"], "/x")
+    assert str(said) == "[Errno 5] [2Jdisk I/O error: '/x'"
+    assert isinstance(doors._error(["TimeoutError", None, "timed out"], None), TimeoutError)
+
+
 def test_files_there_are_not_written_to(door, tmp_path):
     with pytest.raises(ValueError, match="reading"):
         door.path(tmp_path / "x").open("w")

@@ -151,6 +151,7 @@ class RemotePath(PurePosixPath):
 def _error(what: Any, file: str | None) -> OSError:
     """The same error as over there: a number makes OSError the right one by itself."""
     kind, number, said = what
+    said = "".join(filter(str.isprintable, str(said)))[:200]  # it will stand on an instructor's terminal
     if number is not None:
         number = int(number)
     if kind == "gaierror":

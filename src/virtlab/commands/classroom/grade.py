@@ -95,6 +95,7 @@ def _seat(one: Outcome, tasks: list[Task] | None) -> dict[str, Any]:
 
 def _table(lab: Lab, graded: Sequence[Outcome], found: dict[str, list[Task]], style: Style) -> str:
     from virtlab.classroom.compare import OUTSIDE_ONLY, RECORD_ONLY
+    from virtlab.commands.classroom.exec import plain
 
     rows, notes = [], []
     for one in graded:
@@ -112,7 +113,7 @@ def _table(lab: Lab, graded: Sequence[Outcome], found: dict[str, list[Task]], st
             (one.seat, seen if one.more["seen"] else one.said, written if known else "-", said or "-")
         )
         if one.more["trouble"]:
-            notes.append(f"{one.seat} has no record that can be read: {one.more['trouble']}")
+            notes.append(f"{one.seat} has no record that can be read: {plain(one.more['trouble'])}")
         notes += [f"{one.seat}, {what}" for what in _unknown(one)]
     head = ("seat", "tasks seen done", "in the record", "difference")
     title = style.paint(f"{lab.slug}, {len(lab.tasks)} tasks", "strong")
