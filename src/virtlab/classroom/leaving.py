@@ -25,7 +25,8 @@ def _count(host: Host, connection: Any) -> Counter[str]:
     plan, found = host.plan, Counter[str]()
     for guest in connection.listAllDomains():
         label = describe.Label.of(describe.tree(guest))
-        found["seats"] += label is not None and label.plan == plan.name
+        if label is not None and label.plan == plan.name:
+            found["seats" if guest.isPersistent() else "templates"] += 1  # one that is being made
     for pool in connection.listAllStoragePools():
         if pool.name() == plan.pool:
             found["pools"] += 1
