@@ -18,6 +18,7 @@ from virtlab import paths, settings
 from virtlab.classroom import image, inventory, layout, leaving, record
 from virtlab.classroom.image import Image
 from virtlab.classroom.survey import Look
+from virtlab.commands import down as lab_down
 from virtlab.commands.classroom import down, status, up
 from virtlab.errors import MachineError, UsageError
 from virtlab.hub.placement import Host
@@ -237,6 +238,17 @@ def test_what_could_not_be_removed_stays_written_down(
     down._keep_record(made, False, set())
     assert record.find() is None
     assert down.run(options()).draw(Style()) == down.NOTHING
+
+
+def test_lab_down_does_not_take_a_class_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "classroom").mkdir()
+    (tmp_path / "classroom/record.json").touch()
+    monkeypatch.setattr(paths, "STATE", tmp_path)
+    monkeypatch.setattr(lab_down.root, "become", lambda *_: None)
+    monkeypatch.setattr(lab_down, "play", lambda *_, **__: pytest.fail("It began."))
+    with pytest.raises(MachineError, match="A class") as wrong:
+        lab_down.run(options(only=[], purge=False))
+    assert "`lab classroom down`" in wrong.value.do
 
 
 # --- what stays of a class whose disks are kept
