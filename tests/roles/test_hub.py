@@ -107,6 +107,16 @@ def test_killed_it_comes_back_with_the_same_accounts(hub):
     assert hub.get("/hub/login").status_code == 200
 
 
+def test_stopped_it_keeps_what_it_knows(hub):
+    key = (hub.folder / "accounts.key").read_bytes()
+    assert hub.converge("-e", "hub_state=stopped")["changed"]
+    assert not hub.processes()
+    assert hub.converge("-e", "hub_state=stopped")["changed"] == 0
+    assert hub.converge()["changed"] == 1
+    assert (hub.folder / "accounts.key").read_bytes() == key
+    assert hub.get("/hub/login").status_code == 200
+
+
 def test_a_new_student_is_let_in_after_the_next_run(hub):
     students = json.dumps({"hub_students": [{"id": "ada"}, {"id": "ming", "name": "李明"}]})
     assert hub.converge("-e", students)["changed"]
