@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,7 +24,7 @@ def seat(tmp_path):
     (tmp_path / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAAhost root@seat\n")
 
     def run(script, *words):
-        script = script.replace("/etc/ssh", str(tmp_path))
+        script = script.replace("/etc/ssh", str(tmp_path)).replace("/run/", f"{tmp_path}/")
         return subprocess.run(
             ["/bin/sh", "-s", "ada", *words], input=script, text=True, capture_output=True, check=True,
             env={"PATH": f"{programs}:/usr/bin:/bin"},
@@ -53,6 +54,21 @@ def test_a_key_comes_and_goes_and_the_students_stay(seat, before):
     left = seat.file.read_text() if seat.file.exists() else ""
     assert left.strip() == (before or "").strip()
     assert seat.file.exists() == bool(before)
+
+
+def test_visits_at_once_do_not_undo_each_other(seat):
+    def come_and_go(number):
+        own = visit.line("ssh-ed25519 AAAA", f"virtlab-visit-{number:03}", 1_800_000_000)
+        seat(visit.ADMIT, own)
+        there = own in seat.file.read_text().splitlines()
+        seat(visit.DISMISS, f"virtlab-visit-{number:03}")
+        return there
+
+    seat.file.parent.mkdir()
+    seat.file.write_text(f"{OTHER}\n")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(come_and_go, range(40)))
+    assert seat.file.read_text() == f"{OTHER}\n"
 
 
 def test_the_key_is_for_looking_and_ends_by_itself():

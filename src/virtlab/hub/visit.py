@@ -19,9 +19,14 @@ from virtlab.hub.hosts import Host
 from virtlab.hub.machines import Machine
 
 DAY = 24 * 3600
-# $1: the user, $2: the line that lets the key in. Prints the seat's host key.
-ADMIT = """set -e
+# One at a time: two visits that change the file at once would undo each other.
+ALONE = """set -e
 umask 077
+exec 9>/run/virtlab-visit.lock
+flock -w 20 9
+"""
+# $1: the user, $2: the line that lets the key in. Prints the seat's host key.
+ADMIT = f"""{ALONE}
 home=$(getent passwd "$1" | cut -d: -f6)
 mkdir -p "$home/.ssh"
 file=$home/.ssh/authorized_keys
@@ -31,7 +36,7 @@ chown "$1:" "$home/.ssh" "$file"
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
 # $1: the user, $2: the last word of that line. Lines of the student's stay; a file that had none goes.
-DISMISS = """set -e
+DISMISS = f"""{ALONE}
 file=$(getent passwd "$1" | cut -d: -f6)/.ssh/authorized_keys
 [ -e "$file" ] || exit 0
 sed -i "/ $2\\$/d" "$file"
