@@ -20,15 +20,16 @@ SECONDS = 900  # for a start: emulated, with whatever else this machine does
 
 
 def hub_of(
-    folder: Path, plan: Plan, hosts: Iterable[KvmHost], **more: Any
+    folder: Path, plan: Plan, hosts: Iterable[KvmHost], board_port: int = 0, **more: Any
 ) -> AbstractContextManager[ClassHub]:
-    """Runs as long as it is open; `more` goes to the spawner."""
+    """Runs as long as it is open; `more` goes to the spawner. `board_port`: if seats may report there."""
     size = plan.size
     spawner = {
         "plan": {
             "name": plan.name, "image": plan.image, "user": plan.user, "python": plan.python,
             "size": {"memory_mb": size.memory_mb, "vcpus": size.vcpus, "disk_mb": size.disk_mb},
             "hub": {"address": seatlab.HUB.address, "port": seatlab.HUB.port},
+            "doors": [{"address": one.address, "port": one.port} for one in plan.doors],
         },
         "sites": [
             {"name": one.name, "uri": one.uri, "subnet": one.subnet, "emulated": True} for one in hosts
@@ -38,7 +39,7 @@ def hub_of(
     config = {"SeatSpawner": spawner | more, "JupyterHub": {"log_level": "INFO"}}
     return running(
         folder, spawner_class="virtlab.hub.spawner.SeatSpawner", seat_address=seatlab.HUB.address,
-        hub_port=seatlab.HUB.port, config=config,
+        hub_port=seatlab.HUB.port, config=config, **({"board_port": board_port} if board_port else {}),
     )  # fmt: skip
 
 

@@ -39,8 +39,8 @@ def digest() -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def plan(found: str, **more: Any) -> Plan:
-    size = SeatSize(MEMORY_MB, 2, max(8192, virtual_mb()))
+def plan(found: str, vcpus: int = 2, **more: Any) -> Plan:
+    size = SeatSize(MEMORY_MB, vcpus, max(8192, virtual_mb()))
     return Plan("vlt", size, f"golden-{found[:12]}.qcow2", USER, PYTHON, **more)
 
 
